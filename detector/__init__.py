@@ -1,0 +1,47 @@
+"""Fracture detector: a film in, a verdict, a calibrated confidence and a heatmap out.
+
+    from detector import FractureDetector
+    detector = FractureDetector.from_pretrained()
+    prediction = detector.predict("wrist.jpg")
+
+Decision support for people who read films; not a medical device.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from detector.checkpoint import WeightsError
+    from detector.errors import RadiographError
+    from detector.explanation import Region
+    from detector.predictor import FractureDetector
+    from detector.prediction import Prediction
+    from detector.radiograph import Limits, Radiograph, load_radiograph
+    from detector.scope import ScopeCheck
+
+# Loaded when first used: `import detector` must not wait for torch.
+_HOME = {
+    "FractureDetector": "predictor",
+    "Prediction": "prediction",
+    "Region": "explanation",
+    "ScopeCheck": "scope",
+    "Radiograph": "radiograph",
+    "Limits": "limits",
+    "load_radiograph": "radiograph",
+    "RadiographError": "errors",
+    "WeightsError": "checkpoint",
+}
+
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"detector.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,98 @@
+"""From the network's numbers to probabilities and a decision.
+
+Two logistic maps, both fitted on val: of the film's logit (Platt 1999; a temperature and a bias)
+and of the evidence at a place. Two operating points on the film's probability, chosen on val with a
+finite-sample correction, leave room between them for 'uncertain'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+FRACTURE_LIKELY = "fracture likely"
+UNCERTAIN = "uncertain"
+NO_FRACTURE_SEEN = "no fracture seen"
+OUT_OF_SCOPE = "out of scope"
+DECISIONS = (FRACTURE_LIKELY, UNCERTAIN, NO_FRACTURE_SEEN, OUT_OF_SCOPE)
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """``probability = 1 / (1 + exp(-(scale * value + bias)))``; ``scale`` > 0 keeps the order."""
+
+    scale: float
+    bias: float
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ValueError(f"the scale of a calibration must be positive, not {self.scale}")
+
+    def probability(self, value: Any) -> Any:
+        """Values (any shape) -> probabilities in [0, 1], same shape and precision."""
+        return 1.0 / (1.0 + np.exp(-np.clip(self.scale * value + self.bias, -60, 60)))
+
+    def value(self, probability: float) -> float:
+        """The value that has this probability in (0, 1)."""
+        return (float(np.log(probability / (1 - probability))) - self.bias) / self.scale
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All that turns a network's output into what is shown.
+
+    ``film``: logit -> P(fracture on the film). ``place``: evidence -> P(fracture at this place).
+    ``rule_out`` < ``rule_in``: the operating points, as probabilities of the film.
+    ``extent``: a region reaches as far as the evidence stays within this of its peak.
+    ``prevalence``: share of fractured films for which ``film`` holds (that of val).
+    """
+
+    film: Logistic
+    place: Logistic
+    rule_out: float
+    rule_in: float
+    extent: float
+    prevalence: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rule_out <= self.rule_in <= 1:
+            raise ValueError(
+                f"operating points must be ordered in [0, 1]: {self.rule_out}, {self.rule_in}"
+            )
+
+    def decide(self, probability: float, in_scope: bool = True) -> str:
+        """One of ``DECISIONS`` for a film's calibrated probability."""
+        if not in_scope:
+            return OUT_OF_SCOPE
+        if probability >= self.rule_in:
+            return FRACTURE_LIKELY
+        if probability < self.rule_out:
+            return NO_FRACTURE_SEEN
+        return UNCERTAIN
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Calibration:
+        """Raises KeyError or TypeError when a value is missing."""
+        return cls(
+            film=Logistic(**values["film"]),
+            place=Logistic(**values["place"]),
+            **{name: float(values[name])
+               for name in ("rule_out", "rule_in", "extent", "prevalence")},
+        )
+
+
+def post_test_probability(probability: float, prevalence: float, pre_test: float) -> float:
+    """The film's likelihood ratio applied to another pre-test probability (Bayes).
+
+    ``probability`` holds at ``prevalence``; all three in (0, 1), the ends give themselves.
+    """
+    if probability in (0.0, 1.0) or pre_test in (0.0, 1.0):
+        return probability if pre_test not in (0.0, 1.0) else pre_test
+    ratio = probability / (1 - probability) * (1 - prevalence) / prevalence
+    odds = ratio * pre_test / (1 - pre_test)
+    return odds / (1 + odds)

@@ -1,0 +1,178 @@
+"""The weights folder: ``model.safetensors`` and ``config.json``, read, checked and written.
+
+Preprocessing, calibration, thresholds, scope and provenance travel with the weights. Only
+safetensors is read: nothing on the loading path can run code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from detector.calibration import Calibration
+from detector.network import Architecture, EvidenceNetwork
+from detector.scope import ScopeModel
+
+FORMAT = 1
+MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+_SCOPE = "scope."
+
+
+class WeightsError(ValueError):
+    """A weights folder that cannot be used; the sentence says why."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """``config.json``. ``input_size``: the film's longest side for the network, in pixels."""
+
+    version: str
+    architecture: Architecture
+    input_size: int
+    calibration: Calibration
+    scope_cut: float
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "version": self.version,
+            "architecture": asdict(self.architecture),
+            "preprocessing": {"input_size": self.input_size},
+            "calibration": self.calibration.to_dict(),
+            "scope": {"cut": self.scope_cut},
+            "provenance": dict(self.provenance),
+            "metrics": dict(self.metrics),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
+        """Raises WeightsError when the format is another one or a value is missing or wrong."""
+        if values.get("format") != FORMAT:
+            raise WeightsError(
+                f"{CONFIG_FILE} has format {values.get('format')!r}; this version reads {FORMAT}. "
+                "Install the version of fracture-detector that the weights were made with."
+            )
+        try:
+            return cls(
+                version=str(values["version"]),
+                architecture=Architecture(**values["architecture"]),
+                input_size=int(values["preprocessing"]["input_size"]),
+                calibration=Calibration.from_dict(values["calibration"]),
+                scope_cut=float(values["scope"]["cut"]),
+                provenance=values.get("provenance", {}),
+                metrics=values.get("metrics", {}),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"{CONFIG_FILE} is incomplete or wrong: {error!r}") from error
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded weights folder. ``sha256`` is that of ``model.safetensors``."""
+
+    network: EvidenceNetwork
+    scope: ScopeModel
+    config: ModelConfig
+    sha256: str
+
+
+def read_weights(folder: str | Path) -> Model:
+    """Read and check a weights folder.
+
+    Raises:
+        WeightsError: a file is missing, damaged, altered since it was written, of another format,
+            or a pickle.
+    """
+    folder = Path(folder)
+    try:
+        values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        data = (folder / MODEL_FILE).read_bytes()
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"{folder} is no weights folder: {Path(error.filename).name} is missing. "
+            f"It must hold {MODEL_FILE} and {CONFIG_FILE}."
+        ) from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise WeightsError(f"{CONFIG_FILE} or {MODEL_FILE} in {folder} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise WeightsError(f"{CONFIG_FILE} is not a JSON object")
+    config = ModelConfig.from_dict(values)
+    digest = hashlib.sha256(data).hexdigest()
+    if values.get("sha256") != digest:
+        raise WeightsError(
+            f"{MODEL_FILE} is not the file that {CONFIG_FILE} was written with (its sha256 differs). "
+            "Download both again."
+        )
+    try:
+        tensors = load(data)
+    except SafetensorError as error:
+        raise WeightsError(f"{MODEL_FILE} is no safetensors file; nothing else is read.") from error
+    network, scope = _assemble(tensors, config)
+    return Model(network.eval(), scope, config, digest)
+
+
+def _assemble(
+    tensors: dict[str, torch.Tensor], config: ModelConfig
+) -> tuple[EvidenceNetwork, ScopeModel]:
+    try:
+        scope = ScopeModel(
+            mean=tensors.pop(f"{_SCOPE}mean").double().numpy(),
+            whitening=tensors.pop(f"{_SCOPE}whitening").double().numpy(),
+            cut=config.scope_cut,
+        )
+        network = EvidenceNetwork(config.architecture)
+        expected = network.state_dict()
+        network.load_state_dict(
+            {name: value.to(expected[name].dtype) for name, value in tensors.items()}
+        )
+    except (KeyError, RuntimeError) as error:
+        raise WeightsError(f"{MODEL_FILE} does not hold this architecture: {error}") from error
+    return network, scope
+
+
+def write_weights(
+    folder: str | Path, network: EvidenceNetwork, scope: ScopeModel, config: ModelConfig
+) -> None:
+    """Write a weights folder. Convolutions are stored in half precision, statistics in full.
+
+    ``config.json`` is written last, so that an interrupted write is seen as such.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    data = pack(network, scope)
+    (folder / MODEL_FILE).write_bytes(data)
+    write_config(folder, config, hashlib.sha256(data).hexdigest())
+
+
+def write_config(folder: Path, config: ModelConfig, sha256: str) -> None:
+    """Write ``config.json`` for a model file with this digest."""
+    values = {**config.to_dict(), "sha256": sha256}
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
+
+
+def is_halved(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is stored in half precision: convolutions are, biases and norms are not."""
+    return tensor.ndim > 1
+
+
+def pack(network: EvidenceNetwork, scope: ScopeModel) -> bytes:
+    """Network and scope model as the bytes of ``model.safetensors``."""
+    tensors = {
+        name: value.detach().cpu().half() if is_halved(value) else value.detach().cpu().clone()
+        for name, value in network.state_dict().items()
+    }
+    tensors[f"{_SCOPE}mean"] = torch.from_numpy(scope.mean.astype(np.float32))
+    tensors[f"{_SCOPE}whitening"] = torch.from_numpy(scope.whitening.astype(np.float32))
+    return save({name: tensor.contiguous() for name, tensor in tensors.items()})

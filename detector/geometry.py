@@ -1,0 +1,107 @@
+"""Letterbox and its exact inverse, for pixels, maps and boxes.
+
+A film (H, W) is scaled so that its longest side is ``size`` and padded at the right and the bottom
+to multiples of 32, never to a square: a portrait film of 373x454 costs a fifth less that way. The
+padding is black, as beyond a collimator.
+
+Coordinates are continuous, with pixel (0, 0) covering [0, 1) x [0, 1), so that boxes and maps of
+any stride map without half-pixel drift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+MULTIPLE = 32
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """Where a film (``height``, ``width``) lies in the network's canvas.
+
+    ``scale``: network pixels per film pixel, (y, x); ``inner``: the film's size on the canvas;
+    ``canvas``: the canvas' size. All sizes are (height, width).
+    """
+
+    height: int
+    width: int
+    inner: tuple[int, int]
+    canvas: tuple[int, int]
+
+    @classmethod
+    def fit(cls, height: int, width: int, size: int) -> Letterbox:
+        """The letterbox of a film whose longest side becomes ``size`` pixels."""
+        factor = size / max(height, width)
+        inner = (max(1, round(height * factor)), max(1, round(width * factor)))
+        canvas = tuple(-(-side // MULTIPLE) * MULTIPLE for side in inner)
+        return cls(height, width, inner, canvas)
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        return self.inner[0] / self.height, self.inner[1] / self.width
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        """Film (H, W) of any dtype -> canvas, same dtype; area-averaged when it shrinks."""
+        shrinks = self.inner[0] < self.height
+        resized = cv2.resize(
+            pixels,
+            (self.inner[1], self.inner[0]),
+            interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+        )
+        out = np.zeros(self.canvas, dtype=pixels.dtype)
+        out[: self.inner[0], : self.inner[1]] = resized
+        return out
+
+    def map_to_film(
+        self, values: np.ndarray, rows: slice = slice(None), cols: slice = slice(None)
+    ) -> np.ndarray:
+        """A map over the canvas (h, w), of any stride -> float32 (H, W) over the film.
+
+        Bicubic, so that the peak between two cells is found between them; film pixel centres are
+        taken through the letterbox to map coordinates, with no intermediate rounding. With ``rows``
+        and ``cols`` only that window of the film, with the same values.
+        """
+        top, bottom, _ = rows.indices(self.height)
+        left, right, _ = cols.indices(self.width)
+        step_y = values.shape[0] / self.canvas[0] * self.scale[0]
+        step_x = values.shape[1] / self.canvas[1] * self.scale[1]
+        x = ((np.arange(left, right) + 0.5) * step_x - 0.5).astype(np.float32)
+        y = ((np.arange(top, bottom) + 0.5) * step_y - 0.5).astype(np.float32)
+        # Two small dense matrices: multiplied by BLAS they beat gathering sixteen cells a pixel.
+        left_matrix = _cubic(y, values.shape[0])
+        right_matrix = _cubic(x, values.shape[1])
+        return (left_matrix @ np.asarray(values, np.float32)) @ right_matrix.T
+
+    def box_to_canvas(self, box: np.ndarray) -> np.ndarray:
+        """Boxes (..., 4) as x, y, width, height: film pixels -> canvas pixels."""
+        y, x = self.scale
+        return np.asarray(box, np.float64) * np.array([x, y, x, y])
+
+    def box_to_film(self, box: np.ndarray) -> np.ndarray:
+        """Boxes (..., 4) as x, y, width, height: canvas pixels -> film pixels."""
+        y, x = self.scale
+        return np.asarray(box, np.float64) / np.array([x, y, x, y])
+
+
+def _cubic(at: np.ndarray, count: int) -> np.ndarray:
+    """Matrix (k, count) that interpolates ``count`` samples at fractional positions ``at`` (k,).
+
+    Keys' cubic convolution (1981) with a = -0.75; beyond the ends the end samples repeat.
+    """
+    first = np.floor(at).astype(np.int64)
+    t = (at - first).astype(np.float32)
+    a = np.float32(-0.75)
+
+    def near(d: np.ndarray) -> np.ndarray:  # distance up to 1
+        return ((a + 2) * d - (a + 3)) * d * d + 1
+
+    def far(d: np.ndarray) -> np.ndarray:  # distance 1 to 2
+        return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+
+    matrix = np.zeros((len(at), count), np.float32)
+    for offset, weight in ((-1, far(1 + t)), (0, near(t)), (1, near(1 - t)), (2, far(2 - t))):
+        np.add.at(matrix, (np.arange(len(at)), np.clip(first + offset, 0, count - 1)), weight)
+    return matrix

@@ -1,0 +1,62 @@
+"""Where weights come from and go to: the shipped folder, any folder, the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from detector.checkpoint import CONFIG_FILE, MODEL_FILE, WeightsError
+
+CARD_FILE = "README.md"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def shipped_weights() -> Path:
+    """The weights that came with the package: beside it in a checkout, within it when installed."""
+    package = Path(__file__).resolve().parent
+    beside = package.parent / "weights"
+    return beside if (beside / CONFIG_FILE).exists() else package / "weights"
+
+
+def resolve_weights(weights: str | Path | None) -> Path:
+    """A folder that holds the weights: the shipped ones (None), a folder, or a Hub id's download.
+
+    Raises:
+        WeightsError: there is no such folder, and the Hub has no such model or is out of reach.
+    """
+    if weights is None:
+        return shipped_weights()
+    folder = Path(weights)
+    if folder.is_dir() or isinstance(weights, Path) or not _HUB_ID.fullmatch(weights):
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(weights, allow_patterns=[MODEL_FILE, CONFIG_FILE, CARD_FILE]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{weights} is no folder here, and could not be had from the Hugging Face Hub: "
+            f"{type(error).__name__}"
+        ) from error
+
+
+def push_to_hub(folder: str | Path, hub_id: str, *, private: bool = False) -> str:
+    """Upload a weights folder with its model card; returns the commit's address.
+
+    Raises:
+        WeightsError: the folder holds no usable weights.
+    """
+    from huggingface_hub import HfApi
+
+    from detector.checkpoint import read_weights
+
+    read_weights(folder)
+    api = HfApi()
+    api.create_repo(hub_id, private=private, exist_ok=True)
+    done = api.upload_folder(
+        repo_id=hub_id, folder_path=folder,
+        allow_patterns=[MODEL_FILE, CONFIG_FILE, CARD_FILE],
+        commit_message="Weights with their configuration and model card",
+    )
+    return done.commit_url

@@ -1,0 +1,112 @@
+"""What the detector says of one film."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from detector import explanation
+from detector.calibration import Calibration
+from detector.explanation import Heat, Region
+from detector.radiograph import Radiograph
+from detector.scope import ScopeCheck
+
+FRACTURED, NOT_FRACTURED = "fractured", "not fractured"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The reading of one film.
+
+    ``probability``: calibrated P(fracture) in [0, 1]. ``decision``: one of
+    ``calibration.DECISIONS``. ``regions``: film pixels, strongest first, none on a clear film.
+    ``evidence`` (h, w): the network's map over the letterbox. ``method``: the explanation in
+    ``heatmap``, made from ``heat``. ``warnings``: sentences about the film's file. ``model``: version and sha256.
+    """
+
+    film: Radiograph
+    probability: float
+    decision: str
+    regions: tuple[Region, ...]
+    scope: ScopeCheck
+    evidence: np.ndarray
+    heat: Heat
+    calibration: Calibration
+    model: dict[str, str]
+    method: str = "gradcam"
+
+    @property
+    def label(self) -> str:
+        """"fractured" when that is the more probable, else "not fractured"."""
+        return FRACTURED if self.probability >= 0.5 else NOT_FRACTURED
+
+    @property
+    def confidence(self) -> float:
+        """Calibrated probability of ``label``, in [0.5, 1]."""
+        return max(self.probability, 1 - self.probability)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self.film.warnings
+
+    @cached_property
+    def heatmap(self) -> np.ndarray:
+        """float32 (H, W) of the film as read, in [0, 1].
+
+        Of ``gradcam``: the calibrated probability of a fracture at each place, on one scale for
+        all films. Other methods have no such scale: theirs is relative to the film's own maximum,
+        times the film's probability.
+        """
+        return self.heat.on_film()
+
+    @cached_property
+    def grey(self) -> np.ndarray:
+        """The film as uint8 (H, W)."""
+        return explanation.to_grey8(self.film.pixels)
+
+    def overlay(
+        self,
+        opacity: float = 0.5,
+        colormap: str = "inferno",
+        *,
+        threshold: float | None = None,
+        contour: bool = True,
+    ) -> np.ndarray:
+        """The film with its heatmap, uint8 RGB (H, W, 3); see ``explanation.overlay``."""
+        return explanation.overlay(
+            self.grey, self.heat, self.calibration, opacity=opacity, colormap=colormap,
+            threshold=threshold, contour=contour,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, without pixels or patient data; numbers rounded so that they are stable."""
+        return {
+            "label": self.label,
+            "probability": round(self.probability, 4),
+            "confidence": round(self.confidence, 4),
+            "decision": self.decision,
+            "regions": [
+                {
+                    "x": round(r.x, 1), "y": round(r.y, 1),
+                    "width": round(r.width, 1), "height": round(r.height, 1),
+                    "score": round(r.score, 4),
+                }
+                for r in self.regions
+            ],
+            "scope": {
+                "in_scope": self.scope.in_scope,
+                "score": round(self.scope.score, 3),
+                "reason": self.scope.reason,
+            },
+            "operating_points": {
+                "rule_out": round(self.calibration.rule_out, 4),
+                "rule_in": round(self.calibration.rule_in, 4),
+            },
+            "film": {"width": self.film.width, "height": self.film.height},
+            "warnings": list(self.warnings),
+            "method": self.method,
+            "model": dict(self.model),
+        }

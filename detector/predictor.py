@@ -1,0 +1,112 @@
+"""``FractureDetector``: a film in, a ``Prediction`` out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+from detector import explanation
+from detector.checkpoint import Model, read_weights
+from detector.engine import Engine, TorchEngine
+from detector.errors import RadiographError
+from detector.geometry import Letterbox
+from detector.hub import resolve_weights
+from detector.prediction import Prediction
+from detector.radiograph import Limits, Radiograph, Source, load_radiograph
+
+logger = logging.getLogger(__name__)
+
+
+class FractureDetector:
+    """Reads films. One instance may be shared by any number of threads.
+
+    Every film is run on its own, so its answer does not depend on what it arrived with.
+    """
+
+    def __init__(self, model: Model, engine: Engine | None = None, *, limits: Limits | None = None):
+        self.model = model
+        self.config = model.config
+        self.engine = engine or TorchEngine(model.network)
+        self.limits = limits or Limits()
+
+    @classmethod
+    def from_pretrained(
+        cls, weights: str | Path | None = None, *, limits: Limits | None = None
+    ) -> FractureDetector:
+        """The shipped weights; or those in a folder; or a Hugging Face Hub id ("user/model").
+
+        Raises:
+            WeightsError: the folder is incomplete, altered or of another version, or the Hub
+                cannot be reached.
+        """
+        model = read_weights(resolve_weights(weights))
+        logger.info("weights %s, sha256 %s", model.config.version, model.sha256[:12])
+        return cls(model, limits=limits)
+
+    def predict(
+        self, film: Source | Radiograph, *, method: str = "gradcam", frame: int | None = None
+    ) -> Prediction:
+        """Read one film.
+
+        Args:
+            film: whatever ``load_radiograph`` takes.
+            method: the explanation; ``explainers.METHODS`` lists them.
+            frame: of a multi-frame file.
+
+        Raises:
+            RadiographError: the film cannot be read; says why and what to do.
+            ValueError: unknown method.
+        """
+        return self._read(load_radiograph(film, frame=frame, limits=self.limits))
+
+    def predict_batch(
+        self, films: Iterable[Source | Radiograph], *, ahead: int = 4
+    ) -> Iterator[Prediction | RadiographError]:
+        """Read many films: for each, in order, its ``Prediction`` or its error.
+
+        Memory stays constant: at most ``ahead`` films are decoded while the network runs.
+        """
+        sources = iter(films)
+        with ThreadPoolExecutor(1, thread_name_prefix="decode") as decoder:
+            waiting: list[Future[Radiograph]] = [
+                decoder.submit(load_radiograph, s, limits=self.limits)
+                for s in islice(sources, ahead)
+            ]
+            while waiting:
+                head = waiting.pop(0)
+                try:
+                    result = self._read(head.result())
+                except RadiographError as error:
+                    result = error
+                waiting += [
+                    decoder.submit(load_radiograph, s, limits=self.limits)
+                    for s in islice(sources, 1)
+                ]
+                yield result
+
+    def _read(self, film: Radiograph) -> Prediction:
+        letterbox = Letterbox.fit(film.height, film.width, self.config.input_size)
+        canvas = letterbox.apply(film.pixels)
+        output = self.engine.run(canvas)
+        calibration = self.config.calibration
+        probability = float(calibration.film.probability(output.logit))
+        scope = self.model.scope.check(
+            output.embedding, canvas, float(film.facts.get("colourfulness", 0.0))
+        )
+        decision = calibration.decide(probability, scope.in_scope)
+        clear = decision not in ("fracture likely", "uncertain")
+        regions = () if clear else explanation.find_regions(output.evidence, letterbox, calibration)
+        return Prediction(
+            film=film,
+            probability=probability,
+            decision=decision,
+            regions=regions,
+            scope=scope,
+            evidence=output.evidence,
+            heat=explanation.Heat(output.evidence, letterbox, calibration.place),
+            calibration=calibration,
+            model={"version": self.config.version, "sha256": self.model.sha256[:12]},
+        )

@@ -1,0 +1,1 @@
+"""Data sets, audit, splits, augmentation, losses, evaluation and the model card."""

@@ -1,0 +1,171 @@
+"""Geometry of a training sample: one affine warp moves the film and its outlines together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import cv2
+import numpy as np
+
+_SHIFT = 4  # fractional bits of the polygon rasteriser
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the fractures of a film are: one polygon (M, 2) x, y each, film pixels."""
+
+    polygons: tuple[np.ndarray, ...] = ()
+
+    @classmethod
+    def of(cls, boxes: np.ndarray, outlines: tuple[np.ndarray | None, ...]) -> Places:
+        """Outlines where they are known, else the ellipse inscribed in the box."""
+        polygons = []
+        for box, outline in zip(boxes, outlines, strict=True):
+            polygons.append(_ellipse(box) if outline is None or len(outline) < 3 else outline)
+        return cls(tuple(np.asarray(p, np.float64) for p in polygons))
+
+    def moved(self, matrix: np.ndarray) -> Places:
+        """The same places after the affine ``matrix`` (2, 3)."""
+        return Places(tuple(p @ matrix[:, :2].T + matrix[:, 2] for p in self.polygons))
+
+
+def _ellipse(box: np.ndarray) -> np.ndarray:
+    x, y, width, height = box
+    angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    return np.stack(
+        [x + width / 2 * (1 + np.cos(angle)), y + height / 2 * (1 + np.sin(angle))], axis=1
+    )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the network is taught on one canvas.
+
+    ``film``: 0 or 1; ``film_weight``: 0 where the label of the visible part is not known;
+    ``places`` (h, w) in {0, 1} and ``place_weight`` (h, w) in [0, 1] over the evidence map.
+    """
+
+    film: float
+    film_weight: float
+    places: np.ndarray
+    place_weight: np.ndarray
+
+
+class View(Enum):
+    """What of a film a sample shows, as its range of zoom (1: the film fits the canvas).
+
+    FREE keeps a fracture in view nearly always; WHOLE cuts nothing off; CLOSE_UP shows a part as
+    far from every fracture as a few draws find.
+    """
+
+    FREE = (0.8, 1.5)
+    WHOLE = (0.75, 0.95)
+    CLOSE_UP = (1.2, 2.6)
+
+
+def random_warp(
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    canvas: tuple[int, int],
+    places: Places,
+    view: View,
+) -> np.ndarray:
+    """A random affine matrix (2, 3) from film pixels to canvas pixels.
+
+    Rotation, zoom, stretch, flips and shift. A film that lies across is mostly turned to fit the
+    canvas.
+    """
+    height, width = shape
+    rows, cols = canvas
+    quarter = 0
+    if (width > height) != (cols > rows) and rng.random() < 0.7:
+        quarter = 1 if rng.random() < 0.5 else 3
+    elif rng.random() < 0.05:
+        quarter = int(rng.integers(4))
+    turned = (width, height) if quarter % 2 else (height, width)
+    fit = min(rows / turned[0], cols / turned[1])
+    low, high = view.value
+    zoom = fit * np.exp(rng.uniform(np.log(low), np.log(high)))
+    tilt = float(np.clip(rng.normal(0, 5 if view is View.WHOLE else 10), -30, 30))
+    angle = np.deg2rad(90 * quarter + tilt)
+    stretch = np.exp(rng.uniform(-0.1, 0.1, size=2))
+    flip = np.array([-1.0 if rng.random() < 0.5 else 1.0, -1.0 if rng.random() < 0.15 else 1.0])
+    cos, sin = np.cos(angle), np.sin(angle)
+    linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag(zoom * stretch * flip)
+
+    middle = np.array([cols / 2, rows / 2])
+    extent = np.abs(linear) @ np.array([width, height])
+    slack = np.abs(extent - middle * 2) / 2 + 0.04 * middle
+    avoid = view is View.CLOSE_UP
+    best, best_seen = None, None
+    for _ in range(6 if places.polygons else 1):
+        offset = middle + rng.uniform(-slack, slack) - linear @ np.array([width / 2, height / 2])
+        matrix = np.concatenate([linear, offset[:, None]], axis=1)
+        if not places.polygons:
+            return matrix
+        seen = max(_visible(p, canvas) for p in places.moved(matrix).polygons)
+        if best is None or (seen < best_seen if avoid else seen > best_seen):
+            best, best_seen = matrix, seen
+        if (avoid and best_seen == 0) or (not avoid and (best_seen > 0.9 or rng.random() < 0.02)):
+            break
+    return best
+
+
+def _visible(polygon: np.ndarray, canvas: tuple[int, int]) -> float:
+    """Share of the polygon's bounding box that lies on the canvas."""
+    low, high = polygon.min(axis=0), polygon.max(axis=0)
+    size = np.maximum(high - low, 1e-6)
+    inside = np.minimum(high, [canvas[1], canvas[0]]) - np.maximum(low, 0)
+    return float(np.prod(np.maximum(inside, 0) / size))
+
+
+def warp_film(pixels: np.ndarray, matrix: np.ndarray, canvas: tuple[int, int]) -> np.ndarray:
+    """Film (H, W) uint8 -> canvas, black outside the film; averaged first when it shrinks much."""
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    if scale < 0.7:
+        half = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
+        ratio = np.array([pixels.shape[1] / half[0], pixels.shape[0] / half[1]])
+        pixels = cv2.resize(pixels, half, interpolation=cv2.INTER_AREA)
+        matrix = np.concatenate([matrix[:, :2] * ratio, matrix[:, 2:]], axis=1)
+    return cv2.warpAffine(pixels, matrix, (canvas[1], canvas[0]), flags=cv2.INTER_LINEAR)
+
+
+def make_target(
+    places: Places, fractured: bool, canvas: tuple[int, int], stride: int
+) -> Target:
+    """The target of a canvas whose fractures lie at ``places`` (canvas pixels).
+
+    A cell is positive when a third of it is fracture (or it is the best covered one of a fracture
+    in view), left out of the loss when less of it is, negative otherwise. A fracture that is cut
+    by the border leaves the film's label open. A fractured film without known places teaches its
+    label only.
+    """
+    h, w = canvas[0] // stride, canvas[1] // stride
+    positive = np.zeros((h, w), np.float32)
+    weight = np.ones((h, w), np.float32)
+    if fractured and not places.polygons:
+        return Target(1.0, 1.0, positive, np.zeros_like(weight))
+    most = 0.0
+    for polygon in places.polygons:
+        seen = _visible(polygon, canvas)
+        most = max(most, seen)
+        if seen == 0:
+            continue
+        covered = _coverage(polygon, (h, w), stride)
+        weight[(covered > 0) & (covered < 0.33)] = 0
+        positive[covered >= 0.33] = 1
+        if seen > 0.5 and covered.max() > 0:
+            positive[np.unravel_index(covered.argmax(), covered.shape)] = 1
+    weight[positive > 0] = 1
+    known = most <= 0.05 or most >= 0.6
+    return Target(float(most >= 0.6), float(known), positive, weight)
+
+
+def _coverage(polygon: np.ndarray, shape: tuple[int, int], stride: int) -> np.ndarray:
+    """Share of each map cell (h, w) that lies inside the polygon (canvas pixels)."""
+    fine = 4
+    mask = np.zeros((shape[0] * fine, shape[1] * fine), np.uint8)
+    points = np.round((polygon * fine / stride - 0.5) * (1 << _SHIFT)).astype(np.int32)
+    cv2.fillPoly(mask, [points[:, None]], 255, shift=_SHIFT)
+    return cv2.resize(mask, (shape[1], shape[0]), interpolation=cv2.INTER_AREA) / 255.0

@@ -1,0 +1,146 @@
+"""Films in memory and the samples that an epoch draws from them.
+
+A sample depends on (seed, epoch, index) only: the same with any number of loader processes, and
+after ``--resume``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from detector.errors import RadiographError
+from detector.radiograph import load_radiograph
+from detector.training.augment import Places, Target, View, make_target, random_warp, warp_film
+from detector.training.recipe import Recipe
+from detector.training.records import FilmRecord
+from detector.training.style import random_style
+
+
+@dataclass(frozen=True)
+class CachedFilm:
+    """A film in memory: grey uint8 (H, W), and its fractures in those pixels."""
+
+    record: FilmRecord
+    pixels: np.ndarray
+    places: Places
+
+
+def read_film(record: FilmRecord, longest: int) -> CachedFilm:
+    """Read a film and shrink it to at most ``longest`` pixels on its longest side.
+
+    Raises:
+        RadiographError: the film cannot be read.
+    """
+    pixels = load_radiograph(record.path).pixels
+    scale = min(1.0, longest / max(pixels.shape))
+    if scale < 1:
+        size = round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    places = Places.of(record.boxes, record.outlines)
+    matrix = np.array([[scale, 0, 0], [0, scale, 0]])
+    grey = np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    return CachedFilm(record, grey, places.moved(matrix))
+
+
+def cache_films(
+    records: Sequence[FilmRecord], longest: int, workers: int = 2
+) -> tuple[list[CachedFilm], list[tuple[FilmRecord, str]]]:
+    """All films that can be read, and the others with the reason."""
+
+    def attempt(record: FilmRecord) -> CachedFilm | str:
+        try:
+            return read_film(record, longest)
+        except RadiographError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(workers) as pool:
+        results = list(pool.map(attempt, records))
+    films = [r for r in results if isinstance(r, CachedFilm)]
+    broken = [(k, r) for k, r in zip(records, results, strict=True) if isinstance(r, str)]
+    return films, broken
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One sample of an epoch: which film, and whether as a close-up that leaves fractures out."""
+
+    film: int
+    close_up: bool = False
+
+
+def plan_epoch(films: Sequence[CachedFilm], recipe: Recipe, epoch: int) -> list[Draw]:
+    """The draws of one epoch, shuffled; see ``Recipe`` for what it holds."""
+    rng = np.random.default_rng([recipe.seed, epoch, 2**31])
+    sources: dict[str, list[int]] = {}
+    for index, film in enumerate(films):
+        sources.setdefault(film.record.source, []).append(index)
+    draws: list[Draw] = []
+    plenty: list[int] = []
+    for indices in sources.values():
+        intact = [i for i in indices if not films[i].record.fractured]
+        if len(indices) < 100:
+            draws += [Draw(i) for i in indices] * recipe.repeats
+        else:
+            draws += [Draw(i) for i in indices if films[i].record.fractured]
+            plenty += intact
+    draws += [Draw(i) for i in _choose(rng, plenty, recipe.intact)]
+
+    located = [i for i, f in enumerate(films) if f.places.polygons]
+    draws += [Draw(i, close_up=True) for i in _choose(rng, located, recipe.crops)]
+    return [draws[i] for i in rng.permutation(len(draws))]
+
+
+def _choose(rng: np.random.Generator, indices: Sequence[int], count: int) -> Iterable[int]:
+    return (int(i) for i in rng.permutation(indices)[:count]) if len(indices) else ()
+
+
+class EpochDataset(Dataset):
+    """The samples of one epoch.
+
+    Each item: film (1, H, W) float32 in [0, 1]; label and its weight, float32 scalars; place target
+    and its weight, float32 (h, w).
+    """
+
+    def __init__(self, films: Sequence[CachedFilm], recipe: Recipe, epoch: int):
+        self.films, self.recipe, self.epoch = films, recipe, epoch
+        self.draws = plan_epoch(films, recipe, epoch)
+        self.canvas = recipe.canvas(epoch)
+
+    def __len__(self) -> int:
+        return len(self.draws)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        rng = np.random.default_rng([self.recipe.seed, self.epoch, index])
+        canvas, target = self.sample(rng, self.draws[index])
+        return (
+            torch.from_numpy(canvas)[None].float() / 255,
+            torch.tensor(target.film),
+            torch.tensor(target.film_weight),
+            torch.from_numpy(target.places),
+            torch.from_numpy(target.place_weight),
+        )
+
+    def sample(self, rng: np.random.Generator, draw: Draw) -> tuple[np.ndarray, Target]:
+        """Canvas (H, W) uint8 and its target."""
+        film = self.films[draw.film]
+        pixels, places, fractured = film.pixels, film.places, film.record.fractured
+        if draw.close_up:
+            view = View.CLOSE_UP
+        elif fractured and not places.polygons:
+            view = View.WHOLE  # the fracture is somewhere: none of the film may be cut off
+        else:
+            view = View.FREE
+        matrix = random_warp(rng, pixels.shape, self.canvas, places, view)
+        canvas = warp_film(pixels, matrix, self.canvas)
+        reference = self.films[int(rng.integers(len(self.films)))].pixels
+        canvas = random_style(rng, canvas, reference)
+        moved = places.moved(matrix)
+        return canvas, make_target(moved, fractured, self.canvas, self.recipe.stride)

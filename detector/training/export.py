@@ -1,0 +1,92 @@
+"""From a trained network to a weights folder: calibrated on val, as it will be served."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+import detector
+from detector.checkpoint import ModelConfig, is_halved, write_weights
+from detector.engine import EngineOutput, TorchEngine
+from detector.geometry import Letterbox
+from detector.network import EvidenceNetwork
+from detector.radiograph import load_radiograph
+from detector.training.fitting import balanced_threshold, fit_calibration, fit_scope
+from detector.training.recipe import Recipe
+from detector.training.records import FilmRecord
+
+_SCOPE_FILMS = 1200  # training films for the scope model: enough for a covariance of 352 numbers
+
+
+def run_films(
+    engine: TorchEngine, records: Sequence[FilmRecord], size: int, what: str
+) -> tuple[list[EngineOutput], list[Letterbox]]:
+    """Run films as the detector does: read at full resolution, letterboxed once."""
+    outputs, letterboxes = [], []
+    for record in tqdm(records, desc=what, unit="film", leave=False):
+        pixels = load_radiograph(record.path).pixels
+        letterbox = Letterbox.fit(*pixels.shape, size)
+        outputs.append(engine.run(letterbox.apply(pixels)))
+        letterboxes.append(letterbox)
+    return outputs, letterboxes
+
+
+def export_weights(
+    network: EvidenceNetwork,
+    train: Sequence[FilmRecord],
+    val: Sequence[FilmRecord],
+    recipe: Recipe,
+    provenance: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Write ``folder`` with the network rounded as it is stored, then calibrated on val.
+
+    Raises:
+        ValueError: val lacks fractured or intact films.
+    """
+    version = f"{detector.__version__}+{datetime.now(UTC):%Y%m%d}"
+    rounded = _rounded(network)
+    engine = TorchEngine(rounded)
+
+    rng = np.random.default_rng(recipe.seed)
+    some = [train[i] for i in rng.permutation(len(train))[:_SCOPE_FILMS]]
+    at_home, _ = run_films(engine, some, recipe.input_size, "scope")
+    outputs, letterboxes = run_films(engine, val, recipe.input_size, "calibration")
+    scope = fit_scope(
+        np.stack([o.embedding for o in at_home]), np.stack([o.embedding for o in outputs])
+    )
+    labels = np.array([record.fractured for record in val])
+    logits = np.array([output.logit for output in outputs])
+    calibration = fit_calibration(
+        logits, labels, [o.evidence for o in outputs], letterboxes, [r.boxes for r in val]
+    )
+    probabilities = calibration.film.probability(logits)
+    config = ModelConfig(
+        version=version,
+        architecture=network.architecture,
+        input_size=recipe.input_size,
+        calibration=calibration,
+        scope_cut=scope.cut,
+        provenance={"trained": f"{datetime.now(UTC):%Y-%m-%d}", "recipe": recipe.to_dict(),
+                    **provenance},
+        metrics={"val": {
+            "films": len(val), "fractured": int(labels.sum()),
+            "balanced_threshold": balanced_threshold(labels, probabilities),
+        }},
+    )
+    write_weights(folder, rounded, scope, config)
+
+
+def _rounded(network: EvidenceNetwork) -> EvidenceNetwork:
+    """The network as it comes back from its half-precision file: that one is calibrated."""
+    copy = EvidenceNetwork(network.architecture)
+    copy.load_state_dict({
+        name: value.half().float() if is_halved(value) else value
+        for name, value in network.state_dict().items()
+    })
+    return copy.eval()

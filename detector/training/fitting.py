@@ -1,0 +1,172 @@
+"""Calibration, operating points and scope, fitted on films that training did not see.
+
+All take plain arrays and return the detector's own dataclasses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import minimize
+from sklearn.covariance import LedoitWolf
+
+from detector.calibration import Calibration, Logistic
+from detector.explanation import find_regions
+from detector.geometry import Letterbox
+from detector.scope import ScopeModel
+from detector.training.metrics import POINTING_TOLERANCE, points_at
+
+
+def fit_logistic(values: np.ndarray, labels: np.ndarray) -> Logistic:
+    """Scale > 0 and bias that maximise the likelihood of ``labels`` (N,) given ``values`` (N,).
+
+    Platt's targets (1999): each class is pulled in by one pseudo-observation, so that a few
+    separable films do not give an infinite scale.
+
+    Raises:
+        ValueError: only one class is present.
+    """
+    values = np.asarray(values, np.float64)
+    labels = np.asarray(labels, bool)
+    positives, negatives = int(labels.sum()), int((~labels).sum())
+    if not positives or not negatives:
+        raise ValueError("calibration needs fractured and intact films in val")
+    target = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+
+    def loss(theta: np.ndarray) -> float:
+        z = np.exp(theta[0]) * values + theta[1]
+        return float(np.mean(np.logaddexp(0, z) - target * z))
+
+    best = minimize(loss, np.array([0.0, 0.0]), method="Nelder-Mead",
+                    options={"xatol": 1e-6, "fatol": 1e-10, "maxiter": 4000})
+    return Logistic(float(np.exp(best.x[0])), float(best.x[1]))
+
+
+def conformal_rule_out(fractured: np.ndarray, sensitivity: float = 0.95) -> float:
+    """The highest cut that a new fractured film reaches with at least this probability.
+
+    Split conformal (Vovk et al. 2005; Angelopoulos & Bates 2021): with n calibration films the
+    k-th smallest probability with k = floor((n + 1)(1 - sensitivity)). 0 when n is too small.
+    """
+    ordered = np.sort(np.asarray(fractured, np.float64))
+    k = int(np.floor((len(ordered) + 1) * (1 - sensitivity) + 1e-9))
+    return float(ordered[k - 1]) if k >= 1 else 0.0
+
+
+def conformal_rule_in(intact: np.ndarray, specificity: float = 0.95) -> float:
+    """The lowest cut that a new intact film stays under with at least this probability; 1 when
+    there are too few films. See ``conformal_rule_out``."""
+    ordered = np.sort(np.asarray(intact, np.float64))[::-1]
+    k = int(np.floor((len(ordered) + 1) * (1 - specificity) + 1e-9))
+    return float(np.nextafter(ordered[k - 1], 2.0)) if k >= 1 else 1.0
+
+
+def balanced_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """The cut with the highest sensitivity + specificity (Youden 1950), halfway to its neighbour."""
+    labels = np.asarray(labels, bool)
+    cuts = np.unique(probabilities)
+    middles = (cuts[1:] + cuts[:-1]) / 2
+    if not len(middles):
+        return 0.5
+    youden = [
+        (probabilities[labels] >= cut).mean() + (probabilities[~labels] < cut).mean()
+        for cut in middles
+    ]
+    return float(middles[int(np.argmax(youden))])
+
+
+_PROVISIONAL = Logistic(1.0, 0.0)
+
+
+def fit_calibration(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    evidence: Sequence[np.ndarray],
+    letterboxes: Sequence[Letterbox],
+    boxes: Sequence[np.ndarray],
+) -> Calibration:
+    """The film's and the place's calibration, both operating points and the regions' extent.
+
+    Args:
+        logits: (N,) per film; labels: (N,) bool.
+        evidence, letterboxes: each film's map and where it lies.
+        boxes: each film's fractures (M, 4) in film pixels; a fractured film without boxes is left
+            out of the place's calibration.
+    """
+    labels = np.asarray(labels, bool)
+    film = fit_logistic(logits, labels)
+    probabilities = film.probability(np.asarray(logits, np.float64))
+    # 'fracture likely' never stands beside the label 'not fractured', nor the other way round.
+    rule_out = min(conformal_rule_out(probabilities[labels]), 0.5)
+    rule_in = max(conformal_rule_in(probabilities[~labels]), 0.5)
+
+    known = [i for i in range(len(labels)) if not labels[i] or len(boxes[i])]
+    anything = Calibration(film, _PROVISIONAL, 1e-6, 1.0, 1.0, float(labels.mean()))
+    peaks, hits = [], []
+    for i in known:
+        for region, peak in _peaks(evidence[i], letterboxes[i], anything):
+            shape = (letterboxes[i].height, letterboxes[i].width)
+            peaks.append(peak)
+            hits.append(points_at(region, boxes[i], shape, POINTING_TOLERANCE))
+    place = fit_logistic(np.array(peaks), np.array(hits))
+    extent = _best_extent(evidence, letterboxes, boxes, place)
+    return Calibration(film, place, rule_out, rule_in, extent, float(labels.mean()))
+
+
+def _peaks(
+    evidence: np.ndarray, letterbox: Letterbox, calibration: Calibration
+) -> list[tuple[tuple[float, float], float]]:
+    """Centre (x, y) and peak evidence of each place that stands out at all."""
+    return [
+        ((r.x + r.width / 2, r.y + r.height / 2), _PROVISIONAL.value(min(r.score, 1 - 1e-12)))
+        for r in find_regions(evidence, letterbox, calibration)
+    ]
+
+
+def _best_extent(
+    evidence: Sequence[np.ndarray],
+    letterboxes: Sequence[Letterbox],
+    boxes: Sequence[np.ndarray],
+    place: Logistic,
+) -> float:
+    """The extent at which the strongest region fits the boxes best (mean IoU with the best box)."""
+    fractured = [i for i in range(len(boxes)) if len(boxes[i])]
+    best, best_iou = 1.0, -1.0
+    for extent in (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0):
+        calibration = Calibration(_PROVISIONAL, place, 1e-6, 1.0, extent, 0.5)
+        overlaps = []
+        for i in fractured:
+            regions = find_regions(evidence[i], letterboxes[i], calibration)
+            overlaps.append(
+                max((_iou(regions[0], box) for box in boxes[i]), default=0.0) if regions else 0.0
+            )
+        mean = float(np.mean(overlaps)) if overlaps else 0.0
+        if mean > best_iou:
+            best, best_iou = extent, mean
+    return best
+
+
+def _iou(region: object, box: np.ndarray) -> float:
+    x, y, width, height = box
+    across = min(region.x + region.width, x + width) - max(region.x, x)
+    down = min(region.y + region.height, y + height) - max(region.y, y)
+    if across <= 0 or down <= 0:
+        return 0.0
+    both = across * down
+    return both / (region.width * region.height + width * height - both)
+
+
+def fit_scope(embeddings: np.ndarray, held_out: np.ndarray, accept: float = 0.995) -> ScopeModel:
+    """Mean and whitening of training films' embeddings (N, E), the cut from held-out ones (M, E).
+
+    The covariance is shrunk (Ledoit & Wolf 2004). The cut lets ``accept`` of the held-out films in,
+    with a tenth to spare.
+    """
+    embeddings = np.asarray(embeddings, np.float64)
+    fitted = LedoitWolf().fit(embeddings)
+    values, vectors = np.linalg.eigh(fitted.covariance_)
+    whitening = vectors / np.sqrt(np.maximum(values, 1e-12))
+    plain = ScopeModel(fitted.location_, whitening, 1.0)
+    distances = [plain.distance(e) for e in held_out]
+    return ScopeModel(fitted.location_, whitening, 1.1 * float(np.quantile(distances, accept)))

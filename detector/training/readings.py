@@ -1,0 +1,112 @@
+"""The detector's reading of labelled films, reduced to what figures are made of."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from detector.errors import RadiographError
+from detector.predictor import FractureDetector
+from detector.training.metrics import pointing
+from detector.training.records import FilmRecord
+
+log = logging.getLogger(__name__)
+In, Out = TypeVar("In"), TypeVar("Out")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the detector said of a film, beside what is known of it.
+
+    ``logit``: before calibration. ``hit``, ``strict``: pointing game with and without tolerance on
+    the heatmap at film resolution; None on a film without boxes. ``box_share``: the film's largest
+    box as a share of its area, 0 without boxes.
+    """
+
+    record: FilmRecord
+    logit: float
+    probability: float
+    decision: str
+    in_scope: bool
+    hit: bool | None = None
+    strict: bool | None = None
+    box_share: float = 0.0
+
+    @property
+    def source(self) -> str:
+        return source_of(self.record)
+
+
+def source_of(record: FilmRecord) -> str:
+    """The name that a film's figures stand under: the role where its set has several, or the set.
+
+    Readers of class folders write "set/split/class" as the source; the set is its first part.
+    """
+    return record.attributes.get("role") or record.source.split("/")[0]
+
+
+def read_record(detector: FractureDetector, record: FilmRecord) -> Reading:
+    """Read one film. Raises RadiographError where its file gives no film."""
+    prediction = detector.predict(record.path)
+    film = prediction.calibration.film
+    # The logit from the probability: the true path, not a second one, is what is measured.
+    certain = min(max(prediction.probability, 1e-15), 1 - 1e-15)
+    hit = strict = None
+    box_share = 0.0
+    if len(record.boxes):
+        hit, strict = pointing(prediction.heatmap, record.boxes)
+        areas = record.boxes[:, 2] * record.boxes[:, 3]
+        box_share = float(areas.max() / prediction.heatmap.size)
+    return Reading(
+        record=record,
+        logit=float(film.value(certain)),
+        probability=prediction.probability,
+        decision=prediction.decision,
+        in_scope=prediction.scope.in_scope,
+        hit=hit,
+        strict=strict,
+        box_share=box_share,
+    )
+
+
+def read_records(
+    detector: FractureDetector, records: Sequence[FilmRecord], workers: int = 1
+) -> tuple[list[Reading], list[FilmRecord]]:
+    """All readings in the records' order, and the films whose files give none."""
+
+    def attempt(record: FilmRecord) -> Reading | FilmRecord:
+        try:
+            return read_record(detector, record)
+        except RadiographError as error:
+            log.warning("%s: %s", record.key, error)
+            return record
+
+    done = list(spread(attempt, records, "films", workers))
+    return (
+        [one for one in done if isinstance(one, Reading)],
+        [one for one in done if isinstance(one, FilmRecord)],
+    )
+
+
+def probability_of(detector: FractureDetector, film: np.ndarray | bytes) -> tuple[float, str]:
+    """P(fracture) and the decision as if the film were in scope.
+
+    What a change does to the reading is measured apart from what it does to the scope check.
+    """
+    prediction = detector.predict(film)
+    return prediction.probability, prediction.calibration.decide(prediction.probability)
+
+
+def spread(
+    function: Callable[[In], Out], items: Iterable[In], what: str, workers: int = 1
+) -> Iterator[Out]:
+    """``function`` over ``items`` on threads, results in order, with a progress bar."""
+    items = list(items)
+    with ThreadPoolExecutor(workers) as pool:
+        yield from tqdm(pool.map(function, items), total=len(items), desc=what, leave=False)

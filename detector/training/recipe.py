@@ -1,0 +1,55 @@
+"""The recipe: every number that decides what ``train.py`` makes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained. ``train.py --<name>`` sets each field; the run folder keeps all.
+
+    Films seen per epoch: every fractured film; ``intact`` of the intact ones; of sources with fewer
+    than a hundred films each film ``repeats`` times; ``crops`` close-ups of fractured films that
+    leave every outline out, as intact.
+    """
+
+    epochs: int = 24
+    batch: int = 16
+    sizes: tuple[int, ...] = (320, 384, 448)  # longest side in equal shares of the epochs
+    intact: int = 1000
+    repeats: int = 3
+    crops: int = 300
+
+    channels: int = 128
+    stride: int = 8
+    drop_path: float = 0.1
+
+    backbone_lr: float = 3e-4
+    head_lr: float = 1e-3
+    weight_decay: float = 0.02
+    warmup: float = 0.03  # share of all steps
+    ema: float = 0.998
+    smoothing: float = 0.05  # of the film's label
+    place_weight: float = 0.5  # of the outline loss against the film loss
+    seed: int = 0
+
+    def canvas(self, epoch: int) -> tuple[int, int]:
+        """(height, width) of the training canvas: portrait 7:6, as most limb films are."""
+        size = self.sizes[min(epoch * len(self.sizes) // self.epochs, len(self.sizes) - 1)]
+        return size, max(32, round(size * 6 / 7 / 32) * 32)
+
+    @property
+    def input_size(self) -> int:
+        """The longest side in use after training."""
+        return self.sizes[-1]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        known = {field.name for field in fields(cls)}
+        values = {name: value for name, value in values.items() if name in known}
+        return cls(**{**values, "sizes": tuple(values.get("sizes", cls.sizes))})

@@ -1,0 +1,101 @@
+"""Checkpoints of a training run: all that a resumed run needs, written so that a kill loses none.
+
+Tensors only, in safetensors with the numbers in its metadata; no pickle. A file is written beside
+its name, flushed to disk and renamed, so that its name always holds a whole checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+
+class SnapshotError(RuntimeError):
+    """A checkpoint could not be written or read; the sentence says why."""
+
+
+def write_snapshot(
+    path: Path,
+    modules: dict[str, nn.Module],
+    optimizer: torch.optim.Optimizer | None,
+    facts: dict[str, Any],
+) -> None:
+    """Write modules, optimiser state and JSON-ready ``facts`` to ``path`` in one step.
+
+    Raises:
+        SnapshotError: the disk is full or cannot be written; what was at ``path`` stays.
+    """
+    tensors = {
+        f"{name}/{key}": value
+        for name, module in modules.items()
+        for key, value in module.state_dict().items()
+    }
+    states = optimizer.state_dict()["state"] if optimizer else {}
+    for index, state in states.items():
+        for key, value in state.items():
+            tensors[f"optimizer/{index}/{key}"] = torch.as_tensor(value)
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    write_whole(path, save(tensors, metadata={"facts": json.dumps(facts)}))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write ``data`` so that ``path`` holds either what it held or all of ``data``.
+
+    Raises:
+        SnapshotError: the disk is full or cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise SnapshotError(
+            f"{path.name} could not be written ({error.strerror}); the last good one is kept"
+        ) from error
+
+
+def read_snapshot(
+    path: Path,
+    modules: dict[str, nn.Module],
+    optimizer: torch.optim.Optimizer | None = None,
+) -> dict[str, Any]:
+    """Load a checkpoint into ``modules`` (those named) and ``optimizer``; returns its facts.
+
+    Raises:
+        SnapshotError: there is no whole checkpoint at ``path``, or it is of another network.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads(file.metadata()["facts"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+    except (OSError, SafetensorError, KeyError, TypeError) as error:
+        raise SnapshotError(f"{path} holds no whole checkpoint: {error}") from error
+    try:
+        for name, module in modules.items():
+            module.load_state_dict(_under(tensors, name))
+    except RuntimeError as error:
+        raise SnapshotError(f"{path} is of another network: {error}") from error
+    if optimizer is not None:
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in _under(tensors, "optimizer").items():
+            index, _, field = key.partition("/")
+            state.setdefault(int(index), {})[field] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+    return facts
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}/"
+    return {key[len(start) :]: value for key, value in tensors.items() if key.startswith(start)}

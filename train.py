@@ -1,0 +1,295 @@
+"""Train the fracture detector and write the weights that it serves.
+
+    python train.py                                  # phantoms, about a minute: watch it work
+    python train.py --data ../shared/data/fracatlas --data ../shared/data/sr2022 \\
+        --init tf_efficientnetv2_b0.in1k.safetensors # real films, start from an ImageNet file
+    python train.py --resume runs/<time>             # go on with a run that was cut off
+    accelerate launch train.py --data ...            # several processes or GPUs
+
+``--data`` takes the manifest layout, FracAtlas as published, the multi-region layout, or a folder
+of two classes. Val chooses the epoch; after the last one the best is calibrated on val and written
+to ``--out``. Everything a run makes lies in ``runs/<time>/``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import sys
+import time
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+from timm.utils import ModelEmaV3
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from detector.network import Architecture, EvidenceNetwork, load_backbone
+from detector.training.dataset import CachedFilm, EpochDataset
+from detector.training.losses import film_loss, place_loss
+from detector.training.provenance import git_commit
+from detector.training.recipe import Recipe
+from detector.training.scoring import score_films
+from detector.training.snapshot import SnapshotError, read_snapshot, write_snapshot, write_whole
+from detector.training.sources import TrainingData, phantom_data, real_data
+
+CACHE_MARGIN = 1.15  # films are kept in memory a little larger than the network sees them
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, action="append", default=[], metavar="FOLDER",
+                        help="a folder of films; may be given several times (none: phantoms)")
+    parser.add_argument("--init", type=Path, metavar="FILE",
+                        help="ImageNet weights of the backbone (safetensors, timm's naming); "
+                        "without it they come from timm's hub")
+    parser.add_argument("--out", type=Path, metavar="FOLDER",
+                        help="where the weights go (default: weights, for phantoms the run folder)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the run folders")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="a run folder to go on with")
+    parser.add_argument("--allow-leakage", action="store_true",
+                        help="train although the split leaks (to reproduce published figures)")
+    parser.add_argument("--precision", choices=("auto", "bf16", "float32"), default="auto",
+                        help="of the forward pass (auto: bf16 where the processor has it)")
+    parser.add_argument("--workers", type=int, default=1, help="loader processes")
+    defaults = Recipe()
+    for field in fields(Recipe):
+        value = getattr(defaults, field.name)
+        many = isinstance(value, tuple)
+        kind = type(value[0]) if many else type(value)
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind,
+                            nargs="+" if many else None, default=None,
+                            help=f"recipe, default {' '.join(map(str, value)) if many else value}")
+    arguments = parser.parse_args(argv)
+    if arguments.resume and arguments.data:
+        parser.error("--resume takes its data from the run; leave --data out")
+    return arguments
+
+
+def recipe_of(arguments: argparse.Namespace, base: Recipe) -> Recipe:
+    """The recipe with what the command line changes."""
+    given = {f.name: getattr(arguments, f.name) for f in fields(Recipe)}
+    given = {name: value for name, value in given.items() if value is not None}
+    return replace(base, **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+
+
+def wants_bf16(precision: str) -> bool:
+    """Whether to train in bfloat16: as asked, else where the hardware computes in it."""
+    if precision != "auto":
+        return precision == "bf16"
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    flags = Path("/proc/cpuinfo")
+    return flags.exists() and "avx512_bf16" in flags.read_text()
+
+
+@dataclass
+class Run:
+    """A run folder: its configuration, its checkpoints and its curve."""
+
+    folder: Path
+    writes: bool  # only one process does
+
+    def start(self, config: dict) -> None:
+        if self.writes:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self.folder / "config.json", json.dumps(config, indent=2).encode())
+
+    @property
+    def last(self) -> Path:
+        return self.folder / "last.safetensors"
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "best.safetensors"
+
+    def log(self, rows: list[dict]) -> None:
+        """Rewrite metrics.csv and curves.png from all rows so far."""
+        from detector.training.curves import plot_curves
+
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        with (self.folder / "metrics.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
+        plot_curves(rows, self.folder / "curves.png")
+
+
+def make_optimizer(network: EvidenceNetwork, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW: a lower rate for the backbone, no weight decay on biases and norms."""
+    groups = []
+    for is_backbone, rate in ((True, recipe.backbone_lr), (False, recipe.head_lr)):
+        for decays in (True, False):
+            chosen = [
+                p for name, p in network.named_parameters()
+                if name.startswith("backbone.") == is_backbone and (p.ndim > 1) == decays
+            ]
+            decay = recipe.weight_decay if decays else 0.0
+            groups.append({"params": chosen, "lr": rate, "peak": rate, "weight_decay": decay})
+    return torch.optim.AdamW(groups, fused=True)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, done: float) -> None:
+    """Linear warm-up, then cosine to zero; ``done`` is the share of all steps, in [0, 1]."""
+    factor = min(1.0, done / max(recipe.warmup, 1e-9))
+    if done > recipe.warmup:
+        factor = 0.5 * (1 + math.cos(math.pi * (done - recipe.warmup) / (1 - recipe.warmup)))
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * factor
+
+
+def selection(figures: dict[str, float]) -> float:
+    """What val chooses by: the mean of its AUCs plus half its mean pointing."""
+    aucs = [v for k, v in figures.items() if k.endswith("_auc")]
+    hits = [v for k, v in figures.items() if k.endswith("_pointing")]
+    return sum(aucs) / max(len(aucs), 1) + 0.5 * sum(hits) / max(len(hits), 1)
+
+
+def train_epoch(
+    accelerator: Accelerator, network: torch.nn.Module, average: ModelEmaV3,
+    optimizer: torch.optim.Optimizer, films: list[CachedFilm], recipe: Recipe, epoch: int,
+    workers: int,
+) -> dict[str, float]:
+    """One epoch; returns its mean losses and films per second."""
+    torch.manual_seed(recipe.seed * 10_007 + epoch + accelerator.process_index)
+    share = accelerator.num_processes
+    loader = DataLoader(
+        EpochDataset(films, recipe, epoch), batch_size=recipe.batch // share, num_workers=workers,
+        drop_last=True,
+    )
+    loader = accelerator.prepare_data_loader(loader)
+    plain = accelerator.unwrap_model(network)
+    network.train()
+    sums = {"loss": 0.0, "film_loss": 0.0, "place_loss": 0.0}
+    steps, started = len(loader), time.perf_counter()
+    bar = tqdm(
+        loader, desc=f"epoch {epoch + 1}/{recipe.epochs}", unit="film", unit_scale=recipe.batch,
+        disable=not accelerator.is_main_process, leave=False,
+    )
+    for step, (canvas, label, label_weight, places, place_mask) in enumerate(bar):
+        set_rate(optimizer, recipe, (epoch + step / steps) / recipe.epochs)
+        logit, evidence, _ = network(canvas.contiguous(memory_format=torch.channels_last))
+        of_film = film_loss(logit, label, label_weight, recipe.smoothing)
+        of_places = place_loss(evidence + plain.place_bias, places, place_mask)
+        loss = of_film + recipe.place_weight * of_places
+        if not torch.isfinite(loss):
+            raise RuntimeError(f"the loss is {loss.item()} at epoch {epoch + 1}, step {step + 1}")
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        average.update(plain, step=epoch * steps + step)
+        for name, value in zip(sums, (loss, of_film, of_places), strict=True):
+            sums[name] += value.item()
+        bar.set_postfix(loss=f"{sums['loss'] / (step + 1):.3f}")
+    seconds = time.perf_counter() - started
+    figures = {name: value / max(steps, 1) for name, value in sums.items()}
+    return {**figures, "films_per_second": steps * recipe.batch / seconds, "seconds": seconds}
+
+
+def read_data(
+    folders: list[Path], recipe: Recipe, run: Run, arguments: argparse.Namespace
+) -> TrainingData:
+    """The films of ``folders``, or phantoms drawn into the run folder where there are none."""
+    longest = round(recipe.input_size * CACHE_MARGIN)
+    if not folders:
+        return phantom_data(run.folder / "phantoms", longest, recipe.seed)
+    return real_data(folders, longest, recipe.seed, allow_leakage=arguments.allow_leakage,
+                     cache=arguments.runs / "fingerprints")
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    saved = json.loads((arguments.resume / "config.json").read_text()) if arguments.resume else {}
+    folders = [Path(p) for p in saved.get("data", arguments.data)]
+    base = Recipe.from_dict(saved["recipe"]) if saved else Recipe()
+    if not folders and not saved:
+        base = replace(base, epochs=4, batch=8, sizes=(128,), drop_path=0.0)  # a minute on phantoms
+    recipe = recipe_of(arguments, base)
+    torch.manual_seed(recipe.seed)
+
+    bf16 = wants_bf16(arguments.precision)
+    accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")
+    say = accelerator.print
+
+    if recipe.batch % accelerator.num_processes:
+        say(f"train.py: --batch {recipe.batch} cannot be shared evenly by "
+            f"{accelerator.num_processes} processes", file=sys.stderr)
+        return 2
+    run = Run(
+        arguments.resume or arguments.runs / time.strftime("%Y-%m-%d_%H-%M-%S"),
+        accelerator.is_main_process,
+    )
+    data = read_data(folders, recipe, run, arguments)
+    say(data.sentence)
+    architecture = Architecture(channels=recipe.channels, stride=recipe.stride)
+    network = EvidenceNetwork(
+        architecture, pretrained=bool(folders) and not arguments.init and not arguments.resume,
+        drop_path=recipe.drop_path,
+    )
+    if arguments.init and not arguments.resume:
+        load_backbone(network, load_file(arguments.init))
+    network = network.to(accelerator.device, memory_format=torch.channels_last)
+    optimizer = make_optimizer(network, recipe)
+    average = ModelEmaV3(network, decay=recipe.ema, use_warmup=True)
+    first, rows = 0, []
+    if arguments.resume:
+        facts = read_snapshot(run.last, {"network": network, "average": average.module}, optimizer)
+        first, rows = facts["epoch"] + 1, facts["rows"]
+    provenance = {
+        "data": [folder.name for folder in folders],
+        "init": Path(saved.get("init") or arguments.init or "timm's hub").name,
+        "commit": git_commit(), "precision": "bf16" if bf16 else "float32", **data.provenance,
+    }
+    run.start({"recipe": recipe.to_dict(), **provenance, "data": [str(f) for f in folders]})
+    say(f"run folder {run.folder}; {'bf16' if bf16 else 'float32'} on {accelerator.device}")
+    trained, optimizer = accelerator.prepare(network, optimizer)
+
+    for epoch in range(first, recipe.epochs):
+        row = {"epoch": epoch + 1, "size": recipe.canvas(epoch)[0]}
+        row |= train_epoch(
+            accelerator, trained, average, optimizer, data.train, recipe, epoch, arguments.workers
+        )
+        if run.writes:
+            scores = score_films(
+                average.module, data.val, recipe.input_size, device=accelerator.device, bf16=bf16
+            )
+            row |= scores.summary()
+            row["selection"] = selection(row)
+            is_best = row["selection"] > max((r["selection"] for r in rows), default=-1.0)
+            rows.append(row)
+            facts = {"epoch": epoch, "rows": rows}
+            write_snapshot(
+                run.last, {"network": network, "average": average.module}, optimizer, facts
+            )
+            if is_best:
+                write_snapshot(run.best, {"average": average.module}, None, facts)
+            run.log(rows)
+            say("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+        accelerator.wait_for_everyone()
+
+    if run.writes:
+        from detector.training.export import export_weights
+
+        read_snapshot(run.best, {"average": average.module})
+        out = arguments.out or (Path("weights") if folders else run.folder / "weights")
+        export_weights(
+            average.module, [film.record for film in data.train],
+            [film.record for film in data.val], recipe, provenance, out,
+        )
+        say(f"weights written to {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (SnapshotError, ValueError) as error:
+        sys.exit(f"train.py: {error}")
