@@ -4,38 +4,43 @@
     python train.py --data ../shared/data/fracatlas --data ../shared/data/sr2022 \\
         --init tf_efficientnetv2_b0.in1k.safetensors # real films, start from an ImageNet file
     python train.py --resume runs/<time>             # go on with a run that was cut off
-    accelerate launch train.py --data ...            # several processes or GPUs
+    accelerate launch train.py --data ...            # several GPUs
+    torchrun --nproc-per-node 2 train.py --data ...  # several processes, on a CPU too
 
 ``--data`` takes the manifest layout, FracAtlas as published, the multi-region layout, or a folder
 of two classes. Val chooses the epoch; after the last one the best is calibrated on val and written
-to ``--out``. Everything a run makes lies in ``runs/<time>/``.
+to ``--out``. Everything else that a run makes lies in ``runs/<time>/``.
+
+Exit code: 0 done; 1 the run broke off (disk full, damaged checkpoint, loss not finite), its last
+checkpoint is whole; 2 bad usage or data; 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import math
+import os
 import sys
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.utils import ModelEmaV3
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from detector.network import Architecture, EvidenceNetwork, load_backbone
-from detector.training.dataset import CachedFilm, EpochDataset
+from detector.training.dataset import CachedFilm, EpochDataset, plan_epoch
 from detector.training.losses import film_loss, place_loss
 from detector.training.provenance import git_commit
 from detector.training.recipe import Recipe
+from detector.training.run import Run, read_config
 from detector.training.scoring import score_films
-from detector.training.snapshot import SnapshotError, read_snapshot, write_snapshot, write_whole
+from detector.training.snapshot import SnapshotError, read_snapshot, write_snapshot
 from detector.training.sources import TrainingData, phantom_data, real_data
 
 CACHE_MARGIN = 1.15  # films are kept in memory a little larger than the network sees them
@@ -90,36 +95,15 @@ def wants_bf16(precision: str) -> bool:
     return flags.exists() and "avx512_bf16" in flags.read_text()
 
 
-@dataclass
-class Run:
-    """A run folder: its configuration, its checkpoints and its curve."""
-
-    folder: Path
-    writes: bool  # only one process does
-
-    def start(self, config: dict) -> None:
-        if self.writes:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self.folder / "config.json", json.dumps(config, indent=2).encode())
-
-    @property
-    def last(self) -> Path:
-        return self.folder / "last.safetensors"
-
-    @property
-    def best(self) -> Path:
-        return self.folder / "best.safetensors"
-
-    def log(self, rows: list[dict]) -> None:
-        """Rewrite metrics.csv and curves.png from all rows so far."""
-        from detector.training.curves import plot_curves
-
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        with (self.folder / "metrics.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(rows)
-        plot_curves(rows, self.folder / "curves.png")
+def make_accelerator(bf16: bool) -> Accelerator:
+    """This process, and those beside it where a launcher started several."""
+    started = "WORLD_SIZE" in os.environ
+    if "MASTER_PORT" in os.environ and not started:
+        print("train.py: this is one process. On a CPU, accelerate launch starts several through "
+              "MPI only; torchrun --nproc-per-node N train.py needs none.", file=sys.stderr)
+    return Accelerator(
+        mixed_precision="bf16" if bf16 else "no", cpu=started and not torch.cuda.is_available()
+    )
 
 
 def make_optimizer(network: EvidenceNetwork, recipe: Recipe) -> torch.optim.Optimizer:
@@ -157,17 +141,17 @@ def train_epoch(
     optimizer: torch.optim.Optimizer, films: list[CachedFilm], recipe: Recipe, epoch: int,
     workers: int,
 ) -> dict[str, float]:
-    """One epoch; returns its mean losses and films per second."""
-    torch.manual_seed(recipe.seed * 10_007 + epoch + accelerator.process_index)
+    """One epoch; returns its mean losses and films per second, over all processes."""
+    torch.manual_seed(recipe.seed * 10_007 + epoch + 1_000_003 * accelerator.process_index)
     share = accelerator.num_processes
     loader = DataLoader(
         EpochDataset(films, recipe, epoch), batch_size=recipe.batch // share, num_workers=workers,
-        drop_last=True,
+        drop_last=True, pin_memory=accelerator.device.type == "cuda",
     )
     loader = accelerator.prepare_data_loader(loader)
     plain = accelerator.unwrap_model(network)
     network.train()
-    sums = {"loss": 0.0, "film_loss": 0.0, "place_loss": 0.0}
+    sums = torch.zeros(3, device=accelerator.device)  # loss, of the films, of the places
     steps, started = len(loader), time.perf_counter()
     bar = tqdm(
         loader, desc=f"epoch {epoch + 1}/{recipe.epochs}", unit="film", unit_scale=recipe.batch,
@@ -176,79 +160,112 @@ def train_epoch(
     for step, (canvas, label, label_weight, places, place_mask) in enumerate(bar):
         set_rate(optimizer, recipe, (epoch + step / steps) / recipe.epochs)
         logit, evidence, _ = network(canvas.contiguous(memory_format=torch.channels_last))
-        of_film = film_loss(logit, label, label_weight, recipe.smoothing)
-        of_places = place_loss(evidence + plain.place_bias, places, place_mask)
+        # Every process divides by the same counts, so that the mean of their gradients is that of
+        # the whole batch.
+        counts = torch.stack([label_weight.sum(), places.sum()])
+        known, positive = accelerator.reduce(counts, "mean")
+        of_film = film_loss(logit, label, label_weight, recipe.smoothing, known)
+        of_places = place_loss(evidence + plain.place_bias, places, place_mask, positive)
         loss = of_film + recipe.place_weight * of_places
         if not torch.isfinite(loss):
-            raise RuntimeError(f"the loss is {loss.item()} at epoch {epoch + 1}, step {step + 1}")
+            where = f"epoch {epoch + 1}, step {step + 1}"
+            raise FloatingPointError(f"the loss is {loss.item()} at {where}")
         optimizer.zero_grad()
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         average.update(plain, step=epoch * steps + step)
-        for name, value in zip(sums, (loss, of_film, of_places), strict=True):
-            sums[name] += value.item()
-        bar.set_postfix(loss=f"{sums['loss'] / (step + 1):.3f}")
+        sums += torch.stack([loss, of_film, of_places]).detach()
+        bar.set_postfix(loss=f"{sums[0].item() / (step + 1):.3f}", refresh=False)
     seconds = time.perf_counter() - started
-    figures = {name: value / max(steps, 1) for name, value in sums.items()}
+    means = (accelerator.reduce(sums, "mean") / steps).tolist()
+    figures = dict(zip(("loss", "film_loss", "place_loss"), means, strict=True))
     return {**figures, "films_per_second": steps * recipe.batch / seconds, "seconds": seconds}
 
 
 def read_data(
-    folders: list[Path], recipe: Recipe, run: Run, arguments: argparse.Namespace
+    folders: list[Path], recipe: Recipe, run: Run, runs: Path, allow_leakage: bool
 ) -> TrainingData:
-    """The films of ``folders``, or phantoms drawn into the run folder where there are none."""
+    """The films of ``folders``, or phantoms drawn into the run folder where there are none.
+
+    Raises:
+        ValueError: data that cannot be trained on; the sentence says why.
+    """
     longest = round(recipe.input_size * CACHE_MARGIN)
-    if not folders:
-        return phantom_data(run.folder / "phantoms", longest, recipe.seed)
-    return real_data(folders, longest, recipe.seed, allow_leakage=arguments.allow_leakage,
-                     cache=arguments.runs / "fingerprints")
+    if folders:
+        data = real_data(folders, longest, recipe.seed, allow_leakage=allow_leakage,
+                         cache=runs / "fingerprints")
+    else:
+        data = phantom_data(run.folder / "phantoms", longest, recipe.seed)
+    samples = len(plan_epoch(data.train, recipe, 0))
+    if samples < recipe.batch:
+        raise ValueError(f"an epoch has {samples} samples, fewer than one --batch {recipe.batch}")
+    return data
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = parse_arguments(argv)
-    saved = json.loads((arguments.resume / "config.json").read_text()) if arguments.resume else {}
+def make_network(recipe: Recipe, init: Path | None, pretrained: bool) -> EvidenceNetwork:
+    """A network at its start: from the file ``init``, from timm's hub, or at random.
+
+    Raises:
+        ValueError: the weights to start from cannot be had.
+    """
+    architecture = Architecture(channels=recipe.channels, stride=recipe.stride)
+    try:
+        network = EvidenceNetwork(
+            architecture, pretrained=pretrained and not init, drop_path=recipe.drop_path
+        )
+        if init:
+            load_backbone(network, load_file(init))
+    except (OSError, SafetensorError) as error:
+        where = init or "timm's hub (offline, give a file with --init)"
+        raise ValueError(f"no ImageNet weights to start from at {where}: {error}") from error
+    return network
+
+
+def train(arguments: argparse.Namespace) -> None:
+    saved = read_config(arguments.resume) if arguments.resume else {}
     folders = [Path(p) for p in saved.get("data", arguments.data)]
     base = Recipe.from_dict(saved["recipe"]) if saved else Recipe()
     if not folders and not saved:
         base = replace(base, epochs=4, batch=8, sizes=(128,), drop_path=0.0)  # a minute on phantoms
     recipe = recipe_of(arguments, base)
-    torch.manual_seed(recipe.seed)
+    init = arguments.init or (Path(saved["init"]) if saved.get("init") else None)
+    out = arguments.out or (Path(saved["out"]) if saved.get("out") else None)
+    allow_leakage = arguments.allow_leakage or saved.get("allow_leakage", False)
+    asked = arguments.precision
+    bf16 = wants_bf16(saved.get("precision", asked) if asked == "auto" else asked)
 
-    bf16 = wants_bf16(arguments.precision)
-    accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")
+    accelerator = make_accelerator(bf16)
     say = accelerator.print
-
     if recipe.batch % accelerator.num_processes:
-        say(f"train.py: --batch {recipe.batch} cannot be shared evenly by "
-            f"{accelerator.num_processes} processes", file=sys.stderr)
-        return 2
-    run = Run(
-        arguments.resume or arguments.runs / time.strftime("%Y-%m-%d_%H-%M-%S"),
-        accelerator.is_main_process,
-    )
-    data = read_data(folders, recipe, run, arguments)
+        raise ValueError(f"--batch {recipe.batch} cannot be shared evenly by "
+                         f"{accelerator.num_processes} processes")
+    run = Run.open(arguments.resume, arguments.runs, accelerator)
+    with accelerator.main_process_first():  # the others then read what it drew or fingerprinted
+        data = read_data(folders, recipe, run, arguments.runs, allow_leakage)
     say(data.sentence)
-    architecture = Architecture(channels=recipe.channels, stride=recipe.stride)
-    network = EvidenceNetwork(
-        architecture, pretrained=bool(folders) and not arguments.init and not arguments.resume,
-        drop_path=recipe.drop_path,
-    )
-    if arguments.init and not arguments.resume:
-        load_backbone(network, load_file(arguments.init))
+    if saved and saved.get("data_sha256") != data.provenance["data_sha256"]:
+        say("the films are not those that this run began with", file=sys.stderr)
+
+    torch.manual_seed(recipe.seed)
+    begun = run.last.exists()
+    network = make_network(recipe, None if begun else init, bool(folders) and not begun)
     network = network.to(accelerator.device, memory_format=torch.channels_last)
     optimizer = make_optimizer(network, recipe)
     average = ModelEmaV3(network, decay=recipe.ema, use_warmup=True)
     first, rows = 0, []
-    if arguments.resume:
+    if begun:
         facts = read_snapshot(run.last, {"network": network, "average": average.module}, optimizer)
         first, rows = facts["epoch"] + 1, facts["rows"]
     provenance = {
-        "data": [folder.name for folder in folders],
-        "init": Path(saved.get("init") or arguments.init or "timm's hub").name,
+        "data": [folder.name for folder in folders] or ["phantoms"],
+        "init": init.name if init else "timm's hub" if folders else "random",
         "commit": git_commit(), "precision": "bf16" if bf16 else "float32", **data.provenance,
     }
-    run.start({"recipe": recipe.to_dict(), **provenance, "data": [str(f) for f in folders]})
+    run.start({
+        "recipe": recipe.to_dict(), **provenance, "data": [str(f) for f in folders],
+        "init": init and str(init), "out": out and str(out), "allow_leakage": allow_leakage,
+    })
     say(f"run folder {run.folder}; {'bf16' if bf16 else 'float32'} on {accelerator.device}")
     trained, optimizer = accelerator.prepare(network, optimizer)
 
@@ -266,11 +283,12 @@ def main(argv: list[str] | None = None) -> int:
             is_best = row["selection"] > max((r["selection"] for r in rows), default=-1.0)
             rows.append(row)
             facts = {"epoch": epoch, "rows": rows}
+            # The best goes first: a kill between the two repeats the epoch and finds it again.
+            if is_best:
+                write_snapshot(run.best, {"average": average.module}, None, facts)
             write_snapshot(
                 run.last, {"network": network, "average": average.module}, optimizer, facts
             )
-            if is_best:
-                write_snapshot(run.best, {"average": average.module}, None, facts)
             run.log(rows)
             say("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
         accelerator.wait_for_everyone()
@@ -279,17 +297,30 @@ def main(argv: list[str] | None = None) -> int:
         from detector.training.export import export_weights
 
         read_snapshot(run.best, {"average": average.module})
-        out = arguments.out or (Path("weights") if folders else run.folder / "weights")
+        out = out or (Path("weights") if folders else run.folder / "weights")
         export_weights(
             average.module, [film.record for film in data.train],
             [film.record for film in data.val], recipe, provenance, out,
         )
         say(f"weights written to {out}")
+    accelerator.end_training()
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    try:
+        train(arguments)
+    except ValueError as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 2
+    except (SnapshotError, FloatingPointError, OSError) as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("train.py: interrupted; --resume goes on after its last epoch", file=sys.stderr)
+        return 130
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (SnapshotError, ValueError) as error:
-        sys.exit(f"train.py: {error}")
+    sys.exit(main())

@@ -35,7 +35,8 @@ class Logistic:
         return 1.0 / (1.0 + np.exp(-np.clip(self.scale * value + self.bias, -60, 60)))
 
     def value(self, probability: float) -> float:
-        """The value that has this probability in (0, 1)."""
+        """The value that has this probability; 0 and 1, which none has, count as 1e-9 from them."""
+        probability = min(max(probability, 1e-9), 1 - 1e-9)
         return (float(np.log(probability / (1 - probability))) - self.bias) / self.scale
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -104,15 +106,17 @@ def read_weights(folder: str | Path) -> Model:
             f"It must hold {MODEL_FILE} and {CONFIG_FILE}."
         ) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise WeightsError(f"{CONFIG_FILE} or {MODEL_FILE} in {folder} cannot be read: {error}") from error
+        raise WeightsError(
+            f"{CONFIG_FILE} or {MODEL_FILE} in {folder} cannot be read: {error}"
+        ) from error
     if not isinstance(values, dict):
         raise WeightsError(f"{CONFIG_FILE} is not a JSON object")
     config = ModelConfig.from_dict(values)
     digest = hashlib.sha256(data).hexdigest()
     if values.get("sha256") != digest:
         raise WeightsError(
-            f"{MODEL_FILE} is not the file that {CONFIG_FILE} was written with (its sha256 differs). "
-            "Download both again."
+            f"{MODEL_FILE} is not the file that {CONFIG_FILE} was written with "
+            "(its sha256 differs). Download both again."
         )
     try:
         tensors = load(data)
@@ -125,6 +129,9 @@ def read_weights(folder: str | Path) -> Model:
 def _assemble(
     tensors: dict[str, torch.Tensor], config: ModelConfig
 ) -> tuple[EvidenceNetwork, ScopeModel]:
+    backbone = config.architecture.backbone
+    if not timm.is_model(backbone):  # a name such as "hf-hub:..." would make timm go and fetch it
+        raise WeightsError(f"{CONFIG_FILE} names a backbone that is not known here: {backbone!r}.")
     try:
         scope = ScopeModel(
             mean=tensors.pop(f"{_SCOPE}mean").double().numpy(),
@@ -138,6 +145,9 @@ def _assemble(
         )
     except (KeyError, RuntimeError) as error:
         raise WeightsError(f"{MODEL_FILE} does not hold this architecture: {error}") from error
+    size = network.embedding_size
+    if scope.mean.shape != (size,) or scope.whitening.ndim != 2 or len(scope.whitening) != size:
+        raise WeightsError(f"{MODEL_FILE} holds a scope model of another architecture.")
     return network, scope
 
 
@@ -146,20 +156,41 @@ def write_weights(
 ) -> None:
     """Write a weights folder. Convolutions are stored in half precision, statistics in full.
 
-    ``config.json`` is written last, so that an interrupted write is seen as such.
+    Raises:
+        OSError: the disk is full or cannot be written; weights that were there stay as they were.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     data = pack(network, scope)
-    (folder / MODEL_FILE).write_bytes(data)
-    write_config(folder, config, hashlib.sha256(data).hexdigest())
+    digest = hashlib.sha256(data).hexdigest()
+    _replace({folder / MODEL_FILE: data, folder / CONFIG_FILE: _config_text(config, digest)})
 
 
 def write_config(folder: Path, config: ModelConfig, sha256: str) -> None:
     """Write ``config.json`` for a model file with this digest."""
+    _replace({Path(folder) / CONFIG_FILE: _config_text(config, sha256)})
+
+
+def _config_text(config: ModelConfig, sha256: str) -> bytes:
     values = {**config.to_dict(), "sha256": sha256}
-    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-    (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
+    return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _replace(files: Mapping[Path, bytes]) -> None:
+    """Write all files beside their names, then rename them: a full disk changes none of them."""
+    partial = {path: path.with_name(path.name + ".partial") for path in files}
+    try:
+        for path, data in files.items():
+            with partial[path].open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError:
+        for path in partial.values():
+            path.unlink(missing_ok=True)
+        raise
+    for path, beside in partial.items():
+        beside.replace(path)
 
 
 def is_halved(tensor: torch.Tensor) -> bool:

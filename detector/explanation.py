@@ -8,6 +8,7 @@ an intact film stays plain, and the operating points mean the same colour on eve
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +18,10 @@ from detector.calibration import Calibration, Logistic
 from detector.geometry import Letterbox
 
 MAX_REGIONS = 5
+REGION_COLOUR = (120, 230, 255)
 _FINE = 4  # map cells are refined this many times before regions are cut out
+_SAMPLES = 500  # of the heat along a film's longest side, for display
+_BAND = 24  # rows of samples painted at a time
 COLORMAPS = {
     "inferno": cv2.COLORMAP_INFERNO,
     "viridis": cv2.COLORMAP_VIRIDIS,
@@ -46,7 +50,7 @@ def grad_cam(evidence: np.ndarray) -> np.ndarray:
     return np.maximum(evidence, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Heat:
     """A map (h, w) over the letterbox that becomes heat in [0, 1] on the film.
 
@@ -58,9 +62,9 @@ class Heat:
     letterbox: Letterbox
     scale: Logistic | None
 
-    def on_film(self, rows: slice = slice(None), cols: slice = slice(None)) -> np.ndarray:
-        """float32 (H, W) in [0, 1] over the film; with a window the same values there only."""
-        out = self.letterbox.map_to_film(self.values, rows, cols)
+    def on_film(self, step: int = 1) -> np.ndarray:
+        """float32 (H, W) in [0, 1] over the film; with ``step`` one sample per that many pixels."""
+        out = self.letterbox.map_to_film(self.values, step)
         if self.scale is None:
             return np.clip(out, 0, 1, out=out)
         # In place: a film of 2,000 x 2,500 has five million values.
@@ -70,23 +74,6 @@ class Heat:
         cv2.exp(out, out)
         np.add(out, 1, out=out)
         return np.divide(1, out, out=out)
-
-    def window_above(self, level: float) -> tuple[slice, slice] | None:
-        """The film's rows and columns around all heat of at least ``level``; None without any."""
-        heat = self.values if self.scale is None else self.scale.probability(self.values)
-        hot = np.argwhere(heat >= level)
-        if not len(hot):
-            return None
-        box = self.letterbox
-        window = []
-        for axis, side in ((0, box.height), (1, box.width)):
-            cell = box.canvas[axis] / self.values.shape[axis] / box.scale[axis]
-            low = int(max(0, (hot[:, axis].min() - 2) * cell))
-            high = int(min(side, np.ceil((hot[:, axis].max() + 3) * cell)))
-            if low >= high:
-                return None  # in the padding
-            window.append(slice(low, high))
-        return window[0], window[1]
 
 
 def find_regions(
@@ -105,7 +92,7 @@ def find_regions(
     # Nothing is found in the padding.
     fine[int(np.ceil(letterbox.inner[0] / step)) :] = -np.inf
     fine[:, int(np.ceil(letterbox.inner[1] / step)) :] = -np.inf
-    least = calibration.place.value(max(calibration.rule_out, 1e-6))
+    least = calibration.place.value(calibration.rule_out)
     regions: list[Region] = []
     while len(regions) < MAX_REGIONS:
         row, column = np.unravel_index(int(fine.argmax()), fine.shape)
@@ -181,40 +168,127 @@ def overlay(
     low = calibration.rule_out if threshold is None else threshold
     if not (0 <= opacity <= 1 and 0 <= low <= 1):
         raise ValueError("opacity and threshold must be in [0, 1]")
-    colours = colour_table(low, colormap)
-    out = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
-    # Only the part of the film that is hot is painted: the rest of a large film costs nothing.
-    window = heat.window_above(low)
-    if window is None:
-        return out
-    part = heat.on_film(*window)
-    level = cv2.convertScaleAbs(part, alpha=255.0)
-    table = np.arange(256, dtype=np.float32) / 255
-    alpha = np.where(table >= low, opacity * (0.35 + 0.65 * table), 0).astype(np.float32)
-    weight = cv2.merge([cv2.LUT(level, alpha)] * 3)
-    painted = cv2.LUT(cv2.merge([level] * 3), colours[None])
-    under = out[window].astype(np.float32)
-    under += weight * (painted - under)
-    painted = cv2.convertScaleAbs(under)
+    colours = colour_table(low, colormap, calibration.rule_in)
+    alpha = opacity * _strength(low)
+    # The heat is smooth over many pixels of a large film: a few hundred samples a side show it.
+    step = max(1, round(max(grey.shape) / _SAMPLES))
+    heat_there = heat.on_film(step)
+    level = cv2.convertScaleAbs(heat_there, alpha=255.0)
+    stays = cv2.LUT(level, np.round(255 * (1 - alpha)).astype(np.uint8))
+    glow = np.round(colours * alpha[:, None]).astype(np.uint8)
+    light = cv2.LUT(cv2.merge([level] * 3), glow[None])
     if contour:
-        mask = (part >= calibration.rule_in).astype(np.uint8)
-        lines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        width = max(1, round(max(grey.shape) / 700))
-        cv2.drawContours(painted, lines, -1, (255, 255, 255), width, cv2.LINE_AA)
-    out[window] = painted
+        _draw_contour(stays, light, heat_there >= calibration.rule_in)
+    return _blend(grey, stays, light, step)
+
+
+def _strength(low: float) -> np.ndarray:
+    """(256,): share of the full opacity for each heat from 0 to 1; none up to ``low``."""
+    heat = np.arange(256) / 255
+    return np.sqrt(np.clip((heat - low) / max(1 - low, 1e-6), 0, 1))
+
+
+def _draw_contour(stays: np.ndarray, light: np.ndarray, inside: np.ndarray) -> None:
+    """Outline ``inside`` (h, w) in white with a dark rim: seen on bone and on air."""
+    lines, _ = cv2.findContours(inside.view(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    if not lines:
+        return
+    line = np.zeros_like(stays)
+    cv2.drawContours(line, lines, -1, 255, 1, cv2.LINE_AA)
+    rim = cv2.dilate(line, np.ones((3, 3), np.uint8))
+    left = cv2.min(cv2.convertScaleAbs(rim, alpha=-0.5, beta=255), cv2.bitwise_not(line))
+    stays[:] = cv2.multiply(stays, left, scale=1 / 255)
+    light[:] = cv2.add(cv2.multiply(light, cv2.merge([left] * 3), scale=1 / 255),
+                       cv2.merge([line] * 3))  # fmt: skip
+
+
+def _blend(grey: np.ndarray, stays: np.ndarray, light: np.ndarray, step: int) -> np.ndarray:
+    """The film (H, W), of which ``stays`` / 255 is kept, plus ``light``: uint8 RGB (H, W, 3).
+
+    ``stays`` (h, w) and ``light`` (h, w, 3) are uint8, one sample per ``step`` pixels. They are
+    enlarged, and a pixel costs one multiplication and one addition of bytes; bands of rows stay in
+    the cache.
+    """
+    out = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+    left, top, wide, tall = cv2.boundingRect((stays < 255).view(np.uint8))
+    if not wide:
+        return out
+    height, width = stays.shape
+    # A sample more on each side: enlarging blends neighbours.
+    bottom = min(height, top + tall + 1)
+    cols = slice(max(0, left - 1), min(width, left + wide + 1))
+    x = slice(cols.start * step, cols.stop * step)
+    for first in range(max(0, top - 1), bottom, _BAND):
+        last = min(first + _BAND, bottom)
+        rows = slice(max(0, first - 1), min(height, last + 1))
+        size = ((cols.stop - cols.start) * step, (rows.stop - rows.start) * step)
+        keep = cv2.resize(stays[rows, cols], size, interpolation=cv2.INTER_LINEAR)
+        add = cv2.resize(light[rows, cols], size, interpolation=cv2.INTER_LINEAR)
+        under = grey[first * step : last * step, x]
+        skip = (first - rows.start) * step
+        band = (slice(skip, skip + under.shape[0]), slice(0, under.shape[1]))
+        kept = cv2.multiply(under, keep[band], scale=1 / 255)
+        out[first * step : last * step, x] = cv2.add(cv2.merge([kept] * 3), add[band])
     return out
 
 
-def colour_table(low: float, colormap: str = "inferno") -> np.ndarray:
-    """uint8 RGB (256, 3): the colour of each heat from 0 to 1; colours begin at ``low``.
+def draw_regions(
+    rgb: np.ndarray, regions: Iterable[Region], calibration: Calibration
+) -> np.ndarray:
+    """A copy of ``rgb`` uint8 (H, W, 3) with the regions' boxes.
+
+    Solid from the rule-in point on, dashed between the two operating points: the two differ in
+    form, so that no eye needs to tell colours apart. Light with a dark rim, for bone and for air.
+    """
+    out = np.ascontiguousarray(rgb).copy()
+    height, width = out.shape[:2]
+    thick = max(1, round(max(height, width) / 400))
+    for region in sorted(regions, key=lambda r: r.score):  # the strongest on top
+        left, right = (float(np.clip(v, 0, width - 1)) for v in (region.x, region.x + region.width))
+        top, bottom = (
+            float(np.clip(v, 0, height - 1)) for v in (region.y, region.y + region.height)
+        )
+        corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+        if region.score >= calibration.rule_in:
+            lines = [np.round(corners).astype(np.int32)]
+        else:
+            lines = _dashes(corners, 5.0 * thick)
+        closed = region.score >= calibration.rule_in
+        cv2.polylines(out, lines, closed, (0, 0, 0), thick + 2, cv2.LINE_AA)
+        cv2.polylines(out, lines, closed, REGION_COLOUR, thick, cv2.LINE_AA)
+    return out
+
+
+def _dashes(corners: np.ndarray, length: float) -> list[np.ndarray]:
+    """Dashes of about ``length`` along a closed polygon, one at each corner."""
+    dashes = []
+    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        # An odd number of pieces, dash and gap in turn, begins and ends with a dash.
+        pieces = 2 * max(1, round(float(np.linalg.norm(end - start)) / (2 * length))) + 1
+        at = start + (end - start) * np.linspace(0, 1, pieces + 1)[:, None]
+        points = np.round(at).astype(np.int32)
+        dashes += [points[i : i + 2] for i in range(0, pieces, 2)]
+    return dashes
+
+
+def colour_table(
+    low: float, colormap: str = "inferno", high: float | None = None
+) -> np.ndarray:
+    """uint8 RGB (256, 3): the colour of each heat from 0 to 1.
+
+    Colours begin at ``low``, and ``high`` has the same one whatever the two are: so the operating
+    points look alike on every film and with every weights. Without ``high`` the scale is linear.
 
     Raises:
         ValueError: unknown colour map.
     """
     if colormap not in COLORMAPS:
         raise ValueError(f"unknown colour map {colormap!r}; there are {', '.join(COLORMAPS)}")
-    heat = np.arange(256, dtype=np.float32) / 255
+    middle = (low + 1) / 2 if high is None else high
+    if not low < middle < 1:
+        middle = (low + 1) / 2
+    heat = np.arange(256) / 255
     # The darkest quarter of the map is left out: on a film it would look like shadow.
-    shade = np.clip((heat - low) / max(1 - low, 1e-6), 0, 1) * 0.75 + 0.25
+    shade = np.interp(heat, (min(low, 1 - 1e-6), middle, 1), (0.25, 0.625, 1))
     levels = np.round(shade * 255).astype(np.uint8)[:, None]
     return np.ascontiguousarray(cv2.applyColorMap(levels, COLORMAPS[colormap])[:, 0, ::-1])

@@ -9,9 +9,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
+
+import cv2
 
 from detector.errors import RadiographError
 from detector.prediction import Prediction
@@ -23,6 +25,49 @@ COLUMNS = (
     "in_scope", "scope_reason", "warnings",
     "model_version", "model_sha256", "error_kind", "error",
 )  # fmt: skip
+
+
+def unbreakable(stream: IO[str]) -> IO[str]:
+    """The stream, set so that a letter that it cannot show does not stop the output."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
+
+
+def written_name(file: str) -> str:
+    """A file's name as it is written down: bytes that are no UTF-8 become ``\\udcXX``."""
+    return file.encode("utf-8", "backslashreplace").decode()
+
+
+class OverlayFolder:
+    """Writes overlays as PNG files named after their films.
+
+    Two films of one name are told apart by a number, which depends on the list of ``films`` alone,
+    so that a continued run gives each film the same name.
+    """
+
+    def __init__(self, folder: Path, films: Sequence[str]):
+        folder.mkdir(parents=True, exist_ok=True)
+        self._paths: dict[str, Path] = {}
+        taken: set[str] = set()  # in lower case: some file systems do not tell cases apart
+        for film in films:
+            name = stem = Path(film).stem
+            number = 1
+            while name.lower() in taken:
+                number += 1
+                name = f"{stem}-{number}"
+            taken.add(name.lower())
+            self._paths[film] = folder / f"{name}.png"
+
+    def write(self, film: str, prediction: Prediction) -> Path:
+        """Write one overlay at the film's own resolution; returns its path.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        _, data = cv2.imencode(".png", cv2.cvtColor(prediction.overlay(), cv2.COLOR_RGB2BGR))
+        self._paths[film].write_bytes(data.tobytes())
+        return self._paths[film]
 
 
 class ContinueError(ValueError):
@@ -40,6 +85,7 @@ def percent(probability: float) -> str:
 
 def record(file: str, result: Prediction | RadiographError) -> dict[str, Any]:
     """One film's JSON object: ``Prediction.to_dict`` with its ``file``, or its ``error``."""
+    file = written_name(file)
     if isinstance(result, RadiographError):
         return {"file": file, "error": {"kind": result.kind, "message": str(result)}}
     return {"file": file, **result.to_dict()}
@@ -47,6 +93,7 @@ def record(file: str, result: Prediction | RadiographError) -> dict[str, Any]:
 
 def text(file: str, result: Prediction | RadiographError) -> str:
     """One film's reading in a few lines, for a person."""
+    file = written_name(file)
     if isinstance(result, RadiographError):
         return f"{file}: not read\n  {result}"
     lines = [
@@ -108,7 +155,7 @@ class ResultFile:
 
 
 def read_finished(path: Path, form: str, model_sha256: str) -> dict[str, bool]:
-    """The films that a results file already holds -> whether each could be read.
+    """The ``written_name`` of each film in a results file -> whether it could be read.
 
     A torn last line is cut off the file.
 

@@ -17,14 +17,15 @@ from detector.scope import ScopeCheck
 FRACTURED, NOT_FRACTURED = "fractured", "not fractured"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """The reading of one film.
 
     ``probability``: calibrated P(fracture) in [0, 1]. ``decision``: one of
     ``calibration.DECISIONS``. ``regions``: film pixels, strongest first, none on a clear film.
     ``evidence`` (h, w): the network's map over the letterbox. ``method``: the explanation in
-    ``heatmap``, made from ``heat``. ``warnings``: sentences about the film's file. ``model``: version and sha256.
+    ``heatmap``, a key of ``explainers.METHODS``, made from ``heat``. ``warnings``: sentences about
+    the film's file. ``model``: version and sha256.
     """
 
     film: Radiograph

@@ -8,10 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from detector import explanation
 from detector.checkpoint import Model, read_weights
-from detector.engine import Engine, TorchEngine
+from detector.engine import DEFAULT_PRECISION, Engine, make_engine
 from detector.errors import RadiographError
+from detector.explainers import DEFAULT, Explainers, method_name
 from detector.geometry import Letterbox
 from detector.hub import resolve_weights
 from detector.prediction import Prediction
@@ -26,28 +29,58 @@ class FractureDetector:
     Every film is run on its own, so its answer does not depend on what it arrived with.
     """
 
-    def __init__(self, model: Model, engine: Engine | None = None, *, limits: Limits | None = None):
+    def __init__(
+        self,
+        model: Model,
+        engine: Engine | str = "auto",
+        *,
+        precision: str = DEFAULT_PRECISION,
+        limits: Limits | None = None,
+    ):
+        """``engine``: a runtime, or the name of one for ``engine.make_engine``."""
         self.model = model
         self.config = model.config
-        self.engine = engine or TorchEngine(model.network)
+        self.engine = make_engine(model, engine, precision) if isinstance(engine, str) else engine
         self.limits = limits or Limits()
+        self._explainers = Explainers(model.network)
 
     @classmethod
     def from_pretrained(
-        cls, weights: str | Path | None = None, *, limits: Limits | None = None
+        cls,
+        weights: str | Path | None = None,
+        *,
+        engine: str = "auto",
+        precision: str = DEFAULT_PRECISION,
+        limits: Limits | None = None,
     ) -> FractureDetector:
         """The shipped weights; or those in a folder; or a Hugging Face Hub id ("user/model").
+
+        Args:
+            weights: None, a folder, or a Hub id.
+            engine: "auto" (OpenVINO where it is installed, else PyTorch), "openvino" or "torch".
+                ``detector.engine.name`` and ``detector.engine.precision`` say what is in use.
+            precision: "float32", "bfloat16" or "float16", where the processor has it.
+            limits: how large a film may be.
 
         Raises:
             WeightsError: the folder is incomplete, altered or of another version, or the Hub
                 cannot be reached.
+            ValueError: unknown engine or precision, or a precision that is not to be had here.
+            ImportError: the engine that was asked for is not installed.
         """
         model = read_weights(resolve_weights(weights))
         logger.info("weights %s, sha256 %s", model.config.version, model.sha256[:12])
-        return cls(model, limits=limits)
+        detector = cls(model, engine, precision=precision, limits=limits)
+        logger.info("runs in %s, %s", detector.engine.name, detector.engine.precision)
+        return detector
+
+    def warm_up(self) -> None:
+        """Read blank films in the usual shapes, so that the first real one does not wait."""
+        for shape in ((454, 373), (373, 454), (448, 448)):
+            self.predict(np.linspace(0, 1, shape[0] * shape[1], dtype=np.float32).reshape(shape))
 
     def predict(
-        self, film: Source | Radiograph, *, method: str = "gradcam", frame: int | None = None
+        self, film: Source | Radiograph, *, method: str = DEFAULT, frame: int | None = None
     ) -> Prediction:
         """Read one film.
 
@@ -60,7 +93,8 @@ class FractureDetector:
             RadiographError: the film cannot be read; says why and what to do.
             ValueError: unknown method.
         """
-        return self._read(load_radiograph(film, frame=frame, limits=self.limits))
+        method = method_name(method)
+        return self._read(load_radiograph(film, frame=frame, limits=self.limits), method)
 
     def predict_batch(
         self, films: Iterable[Source | Radiograph], *, ahead: int = 4
@@ -87,7 +121,7 @@ class FractureDetector:
                 ]
                 yield result
 
-    def _read(self, film: Radiograph) -> Prediction:
+    def _read(self, film: Radiograph, method: str = DEFAULT) -> Prediction:
         letterbox = Letterbox.fit(film.height, film.width, self.config.input_size)
         canvas = letterbox.apply(film.pixels)
         output = self.engine.run(canvas)
@@ -99,6 +133,10 @@ class FractureDetector:
         decision = calibration.decide(probability, scope.in_scope)
         clear = decision not in ("fracture likely", "uncertain")
         regions = () if clear else explanation.find_regions(output.evidence, letterbox, calibration)
+        heat = explanation.Heat(output.evidence, letterbox, calibration.place)
+        if method != DEFAULT:
+            relative = self._explainers.explain(canvas, letterbox, method)
+            heat = explanation.Heat(relative * np.float32(probability), letterbox, None)
         return Prediction(
             film=film,
             probability=probability,
@@ -106,7 +144,8 @@ class FractureDetector:
             regions=regions,
             scope=scope,
             evidence=output.evidence,
-            heat=explanation.Heat(output.evidence, letterbox, calibration.place),
+            heat=heat,
             calibration=calibration,
             model={"version": self.config.version, "sha256": self.model.sha256[:12]},
+            method=method,
         )

@@ -29,14 +29,14 @@ class ScopeCheck:
 
 @dataclass(frozen=True)
 class ScopeModel:
-    """``mean`` (E,), ``whitening`` (E, R) of the training films' embeddings; ``cut`` in distance."""
+    """``mean`` (E,) and ``whitening`` (E, R) of training films' embeddings; ``cut``: a distance."""
 
     mean: np.ndarray
     whitening: np.ndarray
     cut: float
 
     def distance(self, embedding: np.ndarray) -> float:
-        """Embedding (E,) -> Mahalanobis distance per root of the dimension, >= 0; about 1 at home."""
+        """Embedding (E,) -> Mahalanobis distance over the dimension's root; about 1 at home."""
         white = (np.asarray(embedding, np.float64) - self.mean) @ self.whitening
         return float(np.sqrt(np.mean(np.square(white))))
 

@@ -61,6 +61,8 @@ class AuditReport:
         def pair(p: Pair) -> dict[str, Any]:
             return {**asdict(p), "first": str(p.first), "second": str(p.second)}
 
+        near = [m for m in self.matches if m.kind == "picture"]
+
         return {
             "films": len(self.films),
             "counts": [{"split": s, "label": c, "films": n} for (s, c), n in self.counts.items()],
@@ -71,9 +73,8 @@ class AuditReport:
             "pictures": self.pictures,
             "groups": list(self.groups),
             "near_duplicates": [
-                {**asdict(m), "first": str(self.films[m.first]), "second": str(self.films[m.second])}
-                for m in self.matches
-                if m.kind == "picture"
+                {**pair(p), "similarity": m.similarity, "degrees": m.degrees, "flipped": m.flipped}
+                for p, m in zip(self.near, near, strict=True)
             ],
             "both_labels": [pair(p) for p in self.conflicts],
             "leakage": {

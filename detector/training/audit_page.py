@@ -75,12 +75,12 @@ def render_text(report: AuditReport, layout: str) -> str:
     lines += ["", f"Leakage: {found.sentence}"]
     if found.removable:
         lines.append(f"  without {len(found.removable)} films no picture would be shared")
-    lines += ["", "Label against property (AUC of the property alone; 0.5: it says nothing)"]
+    lines += ["", "Label against property (its own AUC; 0.5 or less: it says nothing)"]
     for s in report.shortcuts:
         mark = "!" if s.flagged else " "
         lines.append(
-            f" {mark} {s.name:18} AUC {s.auc:.2f}   {s.value}: {s.share:.0%} of {s.films} films "
-            f"fractured (all films: {s.base:.0%})"
+            f" {mark} {s.name:18} AUC {s.auc:.2f}   {s.value}: {s.share:.0%} of {s.pictures} "
+            f"pictures fractured (of all: {s.base:.0%})"
         )
     return "\n".join(lines)
 

@@ -96,7 +96,12 @@ def random_warp(
 
     middle = np.array([cols / 2, rows / 2])
     extent = np.abs(linear) @ np.array([width, height])
-    slack = np.abs(extent - middle * 2) / 2 + 0.04 * middle
+    if view is View.WHOLE:  # turned and stretched, the film may have outgrown the canvas
+        shrink = min(1.0, float((middle * 2 / extent).min()))
+        linear, extent = linear * shrink, extent * shrink
+        slack = np.maximum(middle - extent / 2, 0)
+    else:
+        slack = np.abs(extent - middle * 2) / 2 + 0.04 * middle
     avoid = view is View.CLOSE_UP
     best, best_seen = None, None
     for _ in range(6 if places.polygons else 1):
@@ -121,14 +126,20 @@ def _visible(polygon: np.ndarray, canvas: tuple[int, int]) -> float:
 
 
 def warp_film(pixels: np.ndarray, matrix: np.ndarray, canvas: tuple[int, int]) -> np.ndarray:
-    """Film (H, W) uint8 -> canvas, black outside the film; averaged first when it shrinks much."""
+    """Film (H, W) uint8 -> canvas, black outside the film; averaged first when it shrinks much.
+
+    ``matrix`` takes continuous coordinates, in which pixel (0, 0) covers [0, 1) x [0, 1).
+    """
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if scale < 0.7:
         half = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
         ratio = np.array([pixels.shape[1] / half[0], pixels.shape[0] / half[1]])
         pixels = cv2.resize(pixels, half, interpolation=cv2.INTER_AREA)
         matrix = np.concatenate([matrix[:, :2] * ratio, matrix[:, 2:]], axis=1)
-    return cv2.warpAffine(pixels, matrix, (canvas[1], canvas[0]), flags=cv2.INTER_LINEAR)
+    linear, offset = matrix[:, :2], matrix[:, 2]
+    # OpenCV counts from the middle of pixel (0, 0).
+    centred = np.concatenate([linear, (offset + linear @ [0.5, 0.5] - 0.5)[:, None]], axis=1)
+    return cv2.warpAffine(pixels, centred, (canvas[1], canvas[0]), flags=cv2.INTER_LINEAR)
 
 
 def make_target(

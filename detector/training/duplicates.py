@@ -30,8 +30,8 @@ from detector.training.fingerprint import (
 log = logging.getLogger(__name__)
 
 # What counts as one picture. Rings: correlation of the fingerprints; detail: correlation after
-# registration. Either alone where it is overwhelming, both where each is strong. Chosen on FracAtlas
-# and the multi-region set, where every pair near these values was looked at.
+# registration. Either alone where it is overwhelming, both where each is strong. Chosen by eye on
+# pairs near these values of FracAtlas and of the multi-region set.
 CERTAIN_RINGS = 0.90
 CERTAIN_DETAIL = 0.88
 STRONG_RINGS, STRONG_DETAIL = 0.80, 0.78

@@ -59,11 +59,11 @@ def conformal_rule_in(intact: np.ndarray, specificity: float = 0.95) -> float:
     there are too few films. See ``conformal_rule_out``."""
     ordered = np.sort(np.asarray(intact, np.float64))[::-1]
     k = int(np.floor((len(ordered) + 1) * (1 - specificity) + 1e-9))
-    return float(np.nextafter(ordered[k - 1], 2.0)) if k >= 1 else 1.0
+    return min(float(np.nextafter(ordered[k - 1], 2.0)), 1.0) if k >= 1 else 1.0
 
 
 def balanced_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """The cut with the highest sensitivity + specificity (Youden 1950), halfway to its neighbour."""
+    """The cut with the highest sensitivity + specificity (Youden 1950), halfway to the next."""
     labels = np.asarray(labels, bool)
     cuts = np.unique(probabilities)
     middles = (cuts[1:] + cuts[:-1]) / 2
@@ -109,9 +109,20 @@ def fit_calibration(
             shape = (letterboxes[i].height, letterboxes[i].width)
             peaks.append(peak)
             hits.append(points_at(region, boxes[i], shape, POINTING_TOLERANCE))
-    place = fit_logistic(np.array(peaks), np.array(hits))
+    place = _fit_place(np.array(peaks), np.array(hits, bool))
     extent = _best_extent(evidence, letterboxes, boxes, place)
     return Calibration(film, place, rule_out, rule_in, extent, float(labels.mean()))
+
+
+def _fit_place(peaks: np.ndarray, hits: np.ndarray) -> Logistic:
+    """``fit_logistic``, or where no place hits (or none misses) the rate of hits by Laplace's rule
+    at the mean peak."""
+    if not len(peaks):
+        return _PROVISIONAL
+    if hits.any() and not hits.all():
+        return fit_logistic(peaks, hits)
+    rate = (hits.sum() + 1) / (len(hits) + 2)
+    return Logistic(1.0, float(np.log(rate / (1 - rate)) - peaks.mean()))
 
 
 def _peaks(

@@ -7,24 +7,36 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def film_loss(logit: Tensor, label: Tensor, weight: Tensor, smoothing: float) -> Tensor:
+def film_loss(
+    logit: Tensor, label: Tensor, weight: Tensor, smoothing: float, known: Tensor | None = None
+) -> Tensor:
     """Binary cross-entropy with label smoothing, averaged over the films whose label is known.
 
-    All (B,); ``label`` in {0, 1}, ``weight`` in {0, 1}. Returns a scalar.
+    All (B,); ``label`` in {0, 1}, ``weight`` in {0, 1}. ``known``: what the sum is divided by where
+    it is not this batch's own number (several processes share one). Returns a scalar.
     """
     soft = label * (1 - smoothing) + 0.5 * smoothing
     loss = F.binary_cross_entropy_with_logits(logit, soft, reduction="none")
-    return (loss * weight).sum() / weight.sum().clamp(min=1)
+    known = weight.sum() if known is None else known
+    return (loss * weight).sum() / known.clamp(min=1)
 
 
 def place_loss(
-    logit: Tensor, target: Tensor, weight: Tensor, alpha: float = 0.25, gamma: float = 2.0
+    logit: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    positive: Tensor | None = None,
+    *,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
 ) -> Tensor:
     """Focal loss (Lin et al. 2017) over the map cells, per positive cell.
 
-    All (B, h, w); ``target`` in {0, 1}, ``weight`` in [0, 1]. Returns a scalar.
+    All (B, h, w); ``target`` in {0, 1}, ``weight`` in [0, 1]. ``positive``: what the sum is divided
+    by where it is not this batch's own number of positive cells. Returns a scalar.
     """
     loss = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
     miss = torch.sigmoid(torch.where(target > 0, -logit, logit))
     balance = torch.where(target > 0, alpha, 1 - alpha)
-    return (balance * miss**gamma * loss * weight).sum() / target.sum().clamp(min=1)
+    positive = target.sum() if positive is None else positive
+    return (balance * miss**gamma * loss * weight).sum() / positive.clamp(min=1)

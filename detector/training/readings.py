@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from detector.errors import RadiographError
 from detector.predictor import FractureDetector
+from detector.training.layouts import read_films
 from detector.training.metrics import pointing
 from detector.training.records import FilmRecord
 
@@ -109,4 +113,28 @@ def spread(
     """``function`` over ``items`` on threads, results in order, with a progress bar."""
     items = list(items)
     with ThreadPoolExecutor(workers) as pool:
-        yield from tqdm(pool.map(function, items), total=len(items), desc=what, leave=False)
+        done = pool.map(function, items)
+        yield from tqdm(done, total=len(items), desc=what, leave=False, disable=None)
+
+
+def films_of(folders: Iterable[Path], split: str) -> list[FilmRecord]:
+    """The films of a split in all folders. A folder whose films carry no split is taken whole.
+
+    Raises:
+        ValueError: a folder has no known layout, or there is no such film.
+    """
+    chosen: list[FilmRecord] = []
+    for folder in folders:
+        records = read_films(folder).records
+        whole = all(record.split is None for record in records)
+        chosen += [record for record in records if whole or record.split == split]
+    if not chosen:
+        raise ValueError(f"there is no film of the split {split}")
+    return chosen
+
+
+def one_thread_each() -> int:
+    """Number of threads to read films on. The network gets one thread per film: at one film a
+    time, two films side by side are faster than two threads on one."""
+    torch.set_num_threads(1)
+    return max(1, min(os.cpu_count() or 1, 16))

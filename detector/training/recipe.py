@@ -35,6 +35,16 @@ class Recipe:
     place_weight: float = 0.5  # of the outline loss against the film loss
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch, self.repeats) < 1:
+            raise ValueError("epochs, batch and repeats must be at least 1")
+        if min(self.intact, self.crops) < 0:
+            raise ValueError("intact and crops must not be negative")
+        if not self.sizes or any(size < 64 or size % 32 for size in self.sizes):
+            raise ValueError(f"sizes must be multiples of 32 from 64 on, not {self.sizes}")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup is a share of the steps in [0, 1), not {self.warmup}")
+
     def canvas(self, epoch: int) -> tuple[int, int]:
         """(height, width) of the training canvas: portrait 7:6, as most limb films are."""
         size = self.sizes[min(epoch * len(self.sizes) // self.epochs, len(self.sizes) - 1)]

@@ -31,14 +31,14 @@ class Shortcut:
     """One property against the label.
 
     ``auc``: of the label guessed from this property alone, cross-validated over groups of films
-    (0.5: it says nothing); ``value``: the value whose films differ most from the rest, ``share``
-    of its ``films`` are fractured, ``base`` of all films.
+    (0.5 or less: it says nothing that holds from one group to another); ``value``: the value that
+    differs most from the rest, ``share`` of its ``pictures`` are fractured, ``base`` of all.
     """
 
     name: str
     auc: float
     value: str
-    films: int
+    pictures: int
     share: float
     base: float
     flagged: bool
@@ -99,8 +99,8 @@ def find_shortcuts(
     labels = np.array([r.fractured for r in records], float)
     if len(labels) < 2 * _FOLDS or labels.min() == labels.max():
         return ()
-    base = float(labels.mean())
-    _, unit = np.unique(np.asarray(groups), return_inverse=True)
+    _, pictures, unit = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
+    base = float(labels[pictures].mean())
     fold = np.random.default_rng(0).permutation(unit.max() + 1)[unit] % _FOLDS
     rows = []
     for name, values in _properties(records, facts).items():
@@ -110,10 +110,13 @@ def find_shortcuts(
             seen = fold != k
             count = np.bincount(codes[seen], minlength=len(names))
             hits = np.bincount(codes[seen], labels[seen], minlength=len(names))
-            # The fold's own base would say which fold a film is in.
+            # Drawn towards the base rate, so that two films of a rare value decide little.
             guess[~seen] = ((hits + 2 * base) / (count + 2))[codes[~seen]]
-        count = np.bincount(codes, minlength=len(names))
-        hits = np.bincount(codes, labels, minlength=len(names))
+        # A picture counts once for a value, however many copies of it there are: copies are no
+        # further evidence.
+        _, first = np.unique(np.stack([codes, unit]), axis=1, return_index=True)
+        count = np.bincount(codes[first], minlength=len(names))
+        hits = np.bincount(codes[first], labels[first], minlength=len(names))
         shifts = [_shift(int(h), int(c), base) for h, c in zip(hits, count, strict=True)]
         best = int(np.argmax(shifts))
         value = float(auc(labels, guess))

@@ -79,7 +79,7 @@ def read_snapshot(
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["facts"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}
-    except (OSError, SafetensorError, KeyError, TypeError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise SnapshotError(f"{path} holds no whole checkpoint: {error}") from error
     try:
         for name, module in modules.items():
@@ -87,13 +87,20 @@ def read_snapshot(
     except RuntimeError as error:
         raise SnapshotError(f"{path} is of another network: {error}") from error
     if optimizer is not None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in _under(tensors, "optimizer").items():
             index, _, field = key.partition("/")
-            state.setdefault(int(index), {})[field] = value
+            state.setdefault(int(index), {})[field] = _laid_out(value, parameters[int(index)])
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
     return facts
+
+
+def _laid_out(value: Tensor, parameter: Tensor) -> Tensor:
+    """A state with the parameter's order in memory: the fused AdamW walks both side by side, and a
+    file knows no channels-last."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

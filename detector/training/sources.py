@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,15 @@ import numpy as np
 
 from detector.phantom import random_phantom
 from detector.training.dataset import CachedFilm, cache_films
-from detector.training.layouts import read_films
-from detector.training.leakage import find_leakage
+from detector.training.layouts import read_films, read_manifest
+from detector.training.leakage import leakage
 from detector.training.provenance import data_digest
 from detector.training.records import FilmRecord
 from detector.training.splits import group_films, split_films
 
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}  # for data that has no split of its own
-_PHANTOMS = {"train": 160, "val": 60}
-_PHANTOM_SIZE = (256, 208)
+PHANTOMS = {"train": 160, "val": 60}
+PHANTOM_SIZE = (256, 208)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ def real_data(
 ) -> TrainingData:
     """Read the films of all folders, at most ``longest`` pixels on a side.
 
-    A folder without a split is grouped by picture and divided 80 : 10 : 10.
+    Films of folders without a split are grouped by picture and divided 80 : 10 : 10. ``cache``: a
+    folder that keeps the films' fingerprints for the next run.
 
     Raises:
         ValueError: an unknown layout; a split that leaks (unless allowed); no film in train or val,
@@ -57,26 +60,26 @@ def real_data(
     """
     sets = [read_films(folder) for folder in folders]
     records: list[FilmRecord] = []
+    loose: list[FilmRecord] = []
     for films in sets:
-        if all(record.split is None for record in films.records):
-            grouped = group_films(films.records, cache=cache)
-            records += split_films(grouped, FRACTIONS, seed)
-        else:
-            records += films.records
-    finding = find_leakage(records, cache=cache)
+        has_split = any(record.split for record in films.records)
+        (records if has_split else loose).extend(films.records)
+    if loose:
+        records += split_films(group_films(loose, cache=cache), FRACTIONS, seed)
+    finding = leakage(records, cache=cache)
     if finding.leaks and not allow_leakage:
         raise ValueError(
             f"{finding.sentence} Split by picture, or pass --allow-leakage to reproduce figures "
             "that were published on such a split."
         )
-    # Held-out films of a set without val still choose nothing: a tenth of train is taken instead.
+    # Test never chooses anything: data without val gives a tenth of its train for that.
     if not any(record.split == "val" for record in records):
-        records = _carve_val(records, seed)
+        records = _carve_val(records, seed, cache)
     used = [record for record in records if record.split in ("train", "val")]
-    films, broken = cache_films(used, longest)
+    cached, broken = cache_films(used, longest)
     data = TrainingData(
-        [film for film in films if film.record.split == "train"],
-        [film for film in films if film.record.split == "val"],
+        [film for film in cached if film.record.split == "train"],
+        [film for film in cached if film.record.split == "val"],
         {
             "data_sha256": data_digest(used),
             "films": {
@@ -99,31 +102,60 @@ def real_data(
     return data
 
 
-def _carve_val(records: Sequence[FilmRecord], seed: int) -> list[FilmRecord]:
-    """A tenth of train as val, groups kept whole."""
+def _carve_val(
+    records: Sequence[FilmRecord], seed: int, cache: Path | None
+) -> list[FilmRecord]:
+    """A tenth of train as val, all films of one picture on one side."""
     train = [replace(r, split=None) for r in records if r.split == "train"]
     rest = [r for r in records if r.split != "train"]
-    return split_films(train, {"train": 0.9, "val": 0.1}, seed) + rest
+    grouped = group_films(train, cache=cache)
+    return split_films(grouped, {"train": 0.9, "val": 0.1}, seed) + rest
 
 
 def phantom_data(folder: Path, longest: int, seed: int) -> TrainingData:
-    """Synthetic films, drawn into ``folder`` as PNG and labelled as such."""
-    folder.mkdir(parents=True, exist_ok=True)
-    records = []
-    for split, count in _PHANTOMS.items():
-        for index in range(count):
-            number = seed * 10_000 + index + (5_000 if split == "val" else 0)
-            phantom = random_phantom(number, fractured=index % 2 == 0, size=_PHANTOM_SIZE)
-            path = folder / f"{split}_{index:03d}.png"
-            cv2.imwrite(str(path), np.round(phantom.pixels * 255).astype(np.uint8))
-            boxes = np.array([phantom.box]) if phantom.box else np.zeros((0, 4))
-            outlines = (phantom.outline,) if phantom.fractured else ()
-            records.append(
-                FilmRecord(path, "phantoms", phantom.fractured, split, "", boxes, outlines)
-            )
+    """Synthetic films, drawn into ``folder`` unless it holds them already."""
+    if not (folder / "manifest.csv").exists():
+        draw_phantoms(folder, PHANTOMS, seed)
+    records = read_manifest(folder)
     films, _ = cache_films(records, longest)
     return TrainingData(
         [film for film in films if film.record.split == "train"],
         [film for film in films if film.record.split == "val"],
-        {"data_sha256": data_digest(records), "films": {"phantoms": dict(_PHANTOMS)}},
+        {"data_sha256": data_digest(records), "films": {"phantoms": dict(PHANTOMS)}},
     )
+
+
+def draw_phantoms(
+    folder: Path, counts: Mapping[str, int], seed: int, size: tuple[int, int] = PHANTOM_SIZE
+) -> None:
+    """Draw synthetic films in the manifest layout, every second one fractured.
+
+    ``counts``: films per split; ``size``: (height, width) in pixels. The manifest is written last,
+    so that a folder with one is whole.
+    """
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    images, annotations = [], []
+    for split, count in counts.items():
+        for index in range(count):
+            phantom = random_phantom(
+                seed * 100_000 + len(rows), fractured=index % 2 == 0, size=size
+            )
+            name = f"synthetic_{split}_{index:04d}.png"
+            grey = np.round(phantom.pixels * 255).astype(np.uint8)
+            (folder / "images" / name).write_bytes(cv2.imencode(".png", grey)[1].tobytes())
+            images.append({"id": len(rows), "file_name": name})
+            if phantom.outline is not None:
+                annotations.append({
+                    "id": len(annotations), "image_id": len(rows), "bbox": list(phantom.box),
+                    "segmentation": [phantom.outline.ravel().tolist()],
+                })
+            rows.append({"file": name, "split": split, "fractured": int(phantom.fractured),
+                         "duplicate_group": "", "view": phantom.view})
+    (folder / "annotations.json").write_text(
+        json.dumps({"images": images, "annotations": annotations})
+    )
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,1 @@
+"""The clinician's page: `python -m demo` opens it. No model code lives here."""

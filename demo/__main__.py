@@ -1,0 +1,89 @@
+"""Open the page:  python -m demo [--host H] [--port P] [--model M] [--mcp]
+
+With FRACTURE_USER and FRACTURE_PASSWORD in the environment the page asks for them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+logger = logging.getLogger("demo")
+GRACE = 3  # seconds that running answers get after SIGTERM; then their connections are closed
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line. Raises SystemExit (2) for a wrong one."""
+    parser = argparse.ArgumentParser(
+        prog="python -m demo", description="Open the page: a film in, a verdict and a heatmap out.",
+        epilog="FRACTURE_USER and FRACTURE_PASSWORD in the environment put a login before it.",
+    )  # fmt: skip
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=7860, help="port (%(default)s)")
+    parser.add_argument("--model", help="weights folder or Hugging Face id (the shipped weights)")
+    parser.add_argument("--mcp", action="store_true", help="also serve the tools over MCP")
+    chosen = parser.parse_args(arguments)
+    if bool(os.environ.get("FRACTURE_USER")) != bool(os.environ.get("FRACTURE_PASSWORD")):
+        parser.error("set both FRACTURE_USER and FRACTURE_PASSWORD, or neither")
+    return chosen
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or Ctrl-C. 0 after a clean stop, 1 if it could not start."""
+    chosen = parse(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    with TemporaryDirectory(prefix="fracture-page-") as folder:
+        # Uploads get a folder that only this user may read, gone when the page stops.
+        os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(folder, "uploads")))
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        return serve(chosen, Path(folder))
+
+
+def serve(chosen: argparse.Namespace, folder: Path) -> int:
+    """Load the model, build the page, serve it until told to stop."""
+    from demo.examples import draw_examples, real_examples
+    from demo.page import build_page, launch_settings
+    from detector import FractureDetector, WeightsError
+    from detector.hub import resolve_weights
+
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    try:
+        weights = resolve_weights(chosen.model)
+        detector = FractureDetector.from_pretrained(weights)
+    except WeightsError as error:
+        print(f"The page cannot start: {error}", file=sys.stderr)
+        return 1
+    examples = real_examples() or draw_examples(folder)
+    detector.predict(Path(examples[0].file))  # a warm start: the first visitor waits no longer
+    page = build_page(detector, examples, Path(weights))
+    user = os.environ.get("FRACTURE_USER")
+    try:
+        page.launch(
+            server_name=chosen.host, server_port=chosen.port, prevent_thread_lock=True,
+            auth=(user, os.environ["FRACTURE_PASSWORD"]) if user else None,
+            mcp_server=chosen.mcp, **launch_settings(),
+        )
+    except OSError as error:
+        print(f"The page cannot start: {error}", file=sys.stderr)
+        return 1
+    print(f"The page is open on http://{chosen.host}:{chosen.port}", flush=True)
+    stop.wait()
+    page.server.config.timeout_graceful_shutdown = GRACE
+    page.close(verbose=False)
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    # A reading that still runs in a thread would keep the process; the server is closed by now.
+    os._exit(code)

@@ -1,0 +1,305 @@
+"""One film: in, verdict, viewer, read-first mode, pre-test probability, report."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import gradio as gr
+
+from demo import cards
+from demo.examples import Example
+from demo.reading import ABSENT, PRESENT, Reading, agreement, post_test, starting_prevalence
+from demo.theme import asset, html
+from demo.view import data_uri, shrink
+from detector import FractureDetector, RadiographError, load_radiograph
+from detector.calibration import OUT_OF_SCOPE
+from detector.errors import SeveralFrames
+from detector.explainers import DEFAULT, METHODS
+from detector.explanation import to_grey8
+from detector.report import make_report
+
+logger = logging.getLogger(__name__)
+
+HOUR = 3600
+# Events that run the model share one bounded group; nothing but these uses the processor for long.
+MODEL = {"concurrency_id": "model", "concurrency_limit": 2, "api_visibility": "private"}
+# The others answer at once, past the queue.
+QUICK = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+GONE = "The film is no longer in memory: it is dropped after an hour. Choose it again."
+BROKEN = "Something went wrong inside the page. Try again; if it stays, try another film."
+WHAT_IT_IS = """
+**What it is.** The network gives every place of the film a score, and the verdict is made of these
+scores alone. The map shows them as the calibrated probability of a fracture at that place, on one
+fixed scale for all films: a film without suspicion stays plain. The white line runs at the rule-in
+point; solid boxes reach it, dashed ones do not. On the network's last map it is exactly Grad-CAM.
+
+**What it is not.** It is no outline of an injury and no measure of its size or severity. A plain map
+does not exclude a fracture; a hot spot can be an overlap, a growth plate or an artefact. Numbers of
+places and of the whole film are calibrated apart, so they need not be equal.
+"""
+FORMULA = (
+    "Odds before the film x likelihood ratio = odds after it. The ratio is p/(1-p) x (1-q)/q: p is "
+    "the calibrated probability above, q the share of fractured films it was calibrated at."
+)
+
+
+def download(name: str, mime: str, data: bytes) -> str:
+    """A message for the `saver`: the browser offers these bytes as a file; none is kept here."""
+    return json.dumps({
+        "name": name, "mime": mime, "data": base64.b64encode(data).decode(), "once": token_hex(4),
+    })  # fmt: skip
+
+
+def saver() -> gr.HTML:
+    """An invisible element that turns a `download` message into a saved file."""
+    return html("", html_template="<span></span>", js_on_load=asset("saver.js"), padding=False)
+
+
+def examples_strip(examples: Sequence[Example]) -> str:
+    """The examples as buttons with thumbnails."""
+    synthetic = all(example.synthetic for example in examples)
+    rows = "".join(
+        f'<li><button type="button" data-example="{index}"><img alt="" src="'
+        f'{data_uri(shrink(to_grey8(load_radiograph(example.file).pixels), 200), "jpg")}">'
+        f"<span>{escape(example.title)}</span></button></li>"
+        for index, example in enumerate(examples)
+    )
+    title = "Synthetic examples: drawn by a program, no patients" if synthetic else (
+        "Examples: test films of FracAtlas (CC BY 4.0) that the model never saw"
+    )  # fmt: skip
+    return f'<div class="fd-examples"><h2>{title}</h2><ul>{rows}</ul></div>'
+
+
+class FilmTab:
+    """The tab's components and what they do; one instance per page, no state of any visitor."""
+
+    def __init__(self, detector: FractureDetector, examples: Sequence[Example]) -> None:
+        self.detector = detector
+        self.examples = examples
+        self.metrics = dict(detector.config.metrics)
+        self._build()
+        self._connect()
+
+    def _build(self) -> None:
+        self.reading = gr.State(None, time_to_live=HOUR)
+        self.pending = gr.State(None, time_to_live=HOUR)
+        with gr.Row(elem_id="film-in", equal_height=True):
+            with gr.Column(scale=5, min_width=320):
+                self.drop = gr.File(
+                    label="X-ray film: JPEG, PNG, TIFF, BMP, WebP or DICOM, up to 200 MB",
+                    height=118, elem_id="drop",
+                )
+            with gr.Column(scale=7, min_width=320):
+                self.strip = html(
+                    examples_strip(self.examples), elem_id="examples",
+                    js_on_load="element.addEventListener('click', (e) => { const b = "
+                    "e.target.closest('[data-example]'); if (b) trigger('pick', "
+                    "{ index: Number(b.dataset.example) }); });",
+                )
+        with gr.Row(elem_id="film-row"):
+            with gr.Column(scale=7, min_width=320, elem_id="film-view"):
+                self.viewer = html(
+                    "", html_template=asset("viewer.html"), js_on_load=asset("viewer.js"),
+                    elem_id="viewer",
+                )
+                with gr.Row(visible=False, elem_id="method-row") as self.method_row:
+                    self.method = gr.Dropdown(
+                        [(title, name) for name, title in METHODS.items()], value=DEFAULT,
+                        label="Method of the map", elem_id="method", filterable=False,
+                        info="The verdict is the same for all. Only the first is on a fixed scale; "
+                        "the others are relative to this film.",
+                    )
+                with gr.Accordion("What this map is, and what it is not", open=False):
+                    gr.Markdown(WHAT_IT_IS)
+            with gr.Column(scale=5, min_width=340, elem_id="film-result"):
+                self.blind = gr.Checkbox(
+                    False, label="Read first, then reveal",
+                    info="Give your own reading before you see the model's: it guards against "
+                    "following it blindly.", elem_id="blind",
+                )
+                self.verdict = html(cards.EMPTY, elem_id="verdict")
+                with gr.Row(visible=False, elem_id="frame-row") as self.frame_row:
+                    self.frame = gr.Number(0, label="Frame", precision=0, minimum=0, min_width=80)
+                    self.read_frame = gr.Button("Read this frame", min_width=120)
+                with gr.Group(visible=False, elem_id="own") as self.own:
+                    self.answer = gr.Radio(
+                        [PRESENT, ABSENT], label="Your reading",
+                        info="If you see a fracture, also click the place on the film.",
+                    )
+                    self.reveal = gr.Button("Reveal the result", variant="primary")
+                self.agreed = html("", visible=False, elem_id="agreement")
+                with gr.Column(visible=False, elem_id="after") as self.after:
+                    start = starting_prevalence(
+                        self.detector.config.calibration.prevalence, self.metrics
+                    )
+                    with gr.Group():
+                        self.before = gr.Slider(
+                            1, 99, round(100 * start), step=1, info=FORMULA, elem_id="pre-test",
+                            label="Probability of a fracture before the film (%)",
+                        )
+                        self.post = html(elem_id="post-test")
+                    with gr.Accordion("Report (PDF, one page)", open=False, elem_id="report"):
+                        gr.Markdown("Only what you type here is added; nothing of it is kept.")
+                        self.patient = gr.Textbox(label="Patient or study", max_length=120)
+                        self.question = gr.Textbox(label="Clinical question", max_length=300)
+                        self.conclusion = gr.Textbox(
+                            label="Your conclusion", lines=2, max_length=600
+                        )
+                        self.save = gr.Button("Save the report", variant="primary")
+                        self.report_error = html(visible=False)
+        self.saver = saver()
+
+    def _connect(self) -> None:
+        self.shown = [
+            self.reading, self.viewer, self.verdict, self.own, self.agreed, self.after, self.post,
+            self.answer, self.frame_row, self.pending, self.drop, self.method_row, self.method,
+        ]  # fmt: skip
+        on = {"show_progress_on": [self.verdict], "show_progress": "minimal", **MODEL}
+        settings = [self.blind, self.before]
+        self.drop.upload(self.read, [self.drop, *settings], self.shown, **on)
+        self.strip.pick(self.read_example, settings, self.shown, **on)
+        self.read_frame.click(
+            self.read_pending, [self.pending, self.frame, *settings], self.shown, **on
+        )
+        self.method.input(
+            self.explain, [self.reading, self.method], [self.reading, self.viewer],
+            show_progress="minimal", show_progress_on=[self.method], **MODEL,
+        )
+        self.viewer.mark(self.marked, self.reading, [self.reading, self.answer], **QUICK)
+        own = [self.reading, self.answer, self.before]
+        self.reveal.click(self.revealed, own, self.shown, **QUICK)
+        moved = [self.reading, self.before]
+        self.before.input(self.posted, moved, self.post, trigger_mode="always_last", **QUICK)
+        typed = [self.reading, self.patient, self.question, self.conclusion]
+        self.save.click(
+            self.report, typed, [self.saver, self.report_error],
+            concurrency_id="model", api_visibility="private",
+        )
+
+    # What the events do ------------------------------------------------------------------------
+
+    def show(self, reading: Reading, before: float) -> tuple[Any, ...]:
+        """All of the tab for one reading; before the reveal nothing of the result is sent."""
+        prediction = reading.prediction
+        if reading.revealed:
+            verdict = cards.verdict_card(
+                prediction, self.metrics, reading.said, reading.synthetic
+            )
+        else:
+            verdict = cards.card(
+                "Your turn", "Look at the film and give your reading below. The result is hidden "
+                "until then."
+            )
+        told = agreement(reading) if reading.revealed else ""
+        after = reading.revealed and prediction.decision != OUT_OF_SCOPE
+        return (
+            reading, reading.message(), verdict, gr.update(visible=not reading.revealed),
+            gr.update(value=told, visible=bool(told)), gr.update(visible=reading.revealed),
+            post_test(prediction, before) if after else "",
+            reading.own, gr.update(visible=False), None, None, gr.update(visible=after),
+            prediction.method,
+        )  # fmt: skip
+
+    def refuse(self, card: str, pending: str | None = None) -> tuple[Any, ...]:
+        """The tab without a film, and why: an older film's verdict must not stand beside it."""
+        hidden = gr.update(visible=False)
+        return (
+            None, "", card, hidden, gr.update(value="", visible=False), hidden, "", None,
+            gr.update(visible=pending is not None), pending, None, hidden, DEFAULT,
+        )  # fmt: skip
+
+    def read(
+        self, file: str | None, blind: bool, before: float, frame: int | None = None
+    ) -> tuple[Any, ...]:
+        """Read an uploaded film."""
+        if not file:
+            return self.refuse(cards.EMPTY)
+        try:
+            prediction = self.detector.predict(Path(file), frame=frame)
+        except SeveralFrames as error:
+            return self.refuse(cards.error_card(str(error), "Which frame?"), file)
+        except RadiographError as error:
+            return self.refuse(cards.error_card(str(error)), file if frame is not None else None)
+        except Exception as error:  # the page must live on; nothing of the film goes into the log
+            logger.error("a film could not be read: %s", type(error).__name__)
+            return self.refuse(cards.error_card(BROKEN))
+        return self.show(Reading(prediction, revealed=not blind), before)
+
+    def read_example(self, blind: bool, before: float, event: gr.EventData) -> tuple[Any, ...]:
+        """Read one of the examples."""
+        example = self.examples[int(event.index) % len(self.examples)]
+        try:
+            prediction = self.detector.predict(Path(example.file))
+        except RadiographError as error:
+            return self.refuse(cards.error_card(str(error)))
+        reading = Reading(
+            prediction, example.said, example.truth, example.synthetic, revealed=not blind
+        )
+        return self.show(reading, before)
+
+    def read_pending(
+        self, file: str | None, frame: float | None, blind: bool, before: float
+    ) -> tuple[Any, ...]:
+        """Read the chosen frame of the multi-frame file that was dropped before."""
+        if not file or not Path(file).is_file():
+            return self.refuse(cards.error_card(GONE))
+        return self.read(file, blind, before, int(frame or 0))
+
+    def marked(self, reading: Reading | None, event: gr.EventData) -> tuple[Any, ...]:
+        """The reader clicked a place on the film."""
+        if reading is None or reading.revealed:
+            return reading, gr.skip()
+        reading = reading.marked(float(event.x), float(event.y))
+        return reading, reading.own
+
+    def revealed(
+        self, reading: Reading | None, answer: str | None, before: float
+    ) -> tuple[Any, ...]:
+        """Show the result, once the reader has answered."""
+        if reading is None:
+            return self.refuse(cards.error_card(GONE))
+        if answer not in (PRESENT, ABSENT):
+            raise gr.Error("Choose your reading first.", title="Your turn", duration=5)
+        mark = reading.mark if answer == PRESENT else None
+        return self.show(replace(reading, own=answer, mark=mark, revealed=True), before)
+
+    def explain(self, reading: Reading | None, method: str) -> tuple[Any, ...]:
+        """The map by another method; the verdict stays."""
+        if reading is None or not reading.revealed:
+            return gr.skip(), gr.skip()
+        prediction = self.detector.predict(reading.prediction.film, method=method)
+        reading = replace(reading, prediction=prediction)
+        return reading, reading.message()
+
+    def posted(self, reading: Reading | None, before: float) -> str:
+        """The post-test probability for another pre-test probability."""
+        if reading is None or not reading.revealed:
+            return ""
+        return post_test(reading.prediction, before)
+
+    def report(
+        self, reading: Reading | None, patient: str, question: str, conclusion: str
+    ) -> tuple[Any, ...]:
+        """Make the PDF and hand it to the browser."""
+        if reading is None:
+            return gr.skip(), gr.update(value=cards.error_card(GONE, "No report"), visible=True)
+        fields = {
+            "Patient or study": patient, "Clinical question": question,
+            "Reader's conclusion": conclusion,
+        }  # fmt: skip
+        if reading.synthetic:
+            fields["Film"] = "Synthetic, drawn by a program; no patient"
+        try:
+            pdf = make_report(reading.prediction, fields, metrics=self.metrics)
+        except ValueError as error:
+            card = cards.error_card(str(error), "The report was not made")
+            return gr.skip(), gr.update(value=card, visible=True)
+        return download("fracture-report.pdf", "application/pdf", pdf), gr.update(visible=False)

@@ -1,0 +1,68 @@
+"""The page as a whole: header, tabs, footer, and how it is served."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from demo.about import HEADER, SWITCH, about_tab, footer
+from demo.api import add_api
+from demo.examples import Example
+from demo.film import FilmTab
+from demo.server import CACHE, MAX_FILE, MAX_WAITING, Guard
+from demo.study import StudyTab
+from demo.theme import asset, html, theme
+from demo.worklist import WorklistTab
+from detector import FractureDetector
+
+TITLE = "Fracture detector"
+FILM_TAB = "film"
+SESSIONS = 200  # visitors whose readings are held at once; the oldest is dropped beyond
+HEAD = (
+    f"<style>{asset('page.css')}\n{asset('viewer.css')}</style><script>{asset('page.js')}</script>"
+    '<meta name="robots" content="noindex" />'
+)
+
+
+def build_page(
+    detector: FractureDetector, examples: Sequence[Example], card_folder: Path | None = None
+) -> gr.Blocks:
+    """The whole page around one model; `card_folder` holds the model card, if there is one."""
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, delete_cache=CACHE, fill_width=True
+    ) as page:
+        html(HEADER, js_on_load=SWITCH)
+        with gr.Tabs() as tabs:
+            with gr.Tab("One film", id=FILM_TAB):
+                film = FilmTab(detector, examples)
+            with gr.Tab("Study", id="study"):
+                StudyTab(film, tabs, FILM_TAB)
+            with gr.Tab("Worklist", id="worklist"):
+                WorklistTab(detector)
+            with gr.Tab("About the model", id="about"):
+                about_tab(detector, card_folder)
+        html(footer(detector))
+        add_api(detector)
+    return page.queue(max_size=MAX_WAITING, api_open=False)
+
+
+def launch_settings() -> dict[str, Any]:
+    """What `Blocks.launch` needs for this page, beside host and port."""
+    return {
+        "theme": theme(),
+        "head": HEAD,
+        "app_kwargs": {"middleware": [Middleware(Guard)]},
+        "max_file_size": MAX_FILE,
+        "state_session_capacity": SESSIONS,
+        "footer_links": ["api"],
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "share": False,
+        "pwa": False,
+        "quiet": True,
+    }

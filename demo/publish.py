@@ -1,0 +1,218 @@
+"""Put the page on Hugging Face as a Space, from a checkout.
+
+    python -m demo.publish --space user/name --dry-run      lists what would be uploaded
+    python -m demo.publish --space user/name --out space/   keeps the assembled folder, and uploads
+    python -m demo.publish --space user/name                assembles and uploads
+
+The token is the one that `hf auth login` or HF_TOKEN gives. A Space holds the page, the detector
+without its training, the weights, and the exact versions that they were tested with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+SPACE_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+PYTHON = "3.11"
+SUMMARY = "Verdict and heatmap for limb X-rays, not a medical device"  # the Hub takes 60 letters
+FOLDERS = ("demo", "detector", "weights")
+LEFT_OUT = ("__pycache__", "training", "examples", "publish.py", ".*")
+
+APP = '''"""The Space's way in: the page, as `python -m demo` serves it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+os.environ.setdefault("FRACTURE_COMMIT", "{commit}")
+
+from demo.__main__ import main  # noqa: E402 -- the commit is read when the page is built
+
+if __name__ == "__main__":
+    sys.exit(main([
+        "--host", os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0"),
+        "--port", os.environ.get("GRADIO_SERVER_PORT", "7860"),
+    ]))
+'''
+
+README = """---
+title: Fracture detector
+emoji: 🦴
+colorFrom: indigo
+colorTo: gray
+sdk: gradio
+sdk_version: {sdk_version}
+python_version: "{python}"
+app_file: app.py
+license: apache-2.0
+short_description: {summary}
+tags:
+  - medical
+  - radiology
+  - x-ray
+  - fracture-detection
+  - explainable-ai
+  - grad-cam
+pinned: false
+---
+
+# Fracture detector
+
+Drop a limb X-ray film on the page and get a verdict, a calibrated confidence and a heatmap that
+points at the fracture. Decision support for people who read films; **not a medical device**.
+
+A public Space is someone else's computer: do not upload films of patients to it. Run the page on
+your own machine or in your own network for those. The examples on the page are synthetic.
+
+The model card is in [weights/README.md](weights/README.md). Version {version}{commit}.
+"""
+
+
+class PublishError(ValueError):
+    """The Space cannot be assembled; the sentence says why."""
+
+
+def pinned_requirements(root: Path = ROOT) -> dict[str, str]:
+    """What the page needs, and what that needs in turn: package -> exact version.
+
+    The needs come from `pyproject.toml` and from the installed packages' metadata, the versions
+    from `constraints.txt`.
+
+    Raises:
+        PublishError: not a checkout, or a package is not installed here.
+    """
+    try:
+        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise PublishError(
+            f"{Path(error.filename).name} is missing: run this in a checkout of the project."
+        ) from error
+    pairs = (line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    pins = {canonicalize_name(name): version.strip() for name, version in pairs}
+    waiting = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
+    found: dict[str, str] = {}
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while waiting:
+        need = Requirement(waiting.pop())
+        name = canonicalize_name(need.name)
+        if (name, frozenset(need.extras)) in seen:
+            continue
+        seen.add((name, frozenset(need.extras)))
+        if name not in pins:
+            continue  # torch pins its CUDA packages itself
+        found[name] = pins[name]
+        extras = [{"extra": extra} for extra in need.extras | {""}]
+        try:
+            below = map(Requirement, metadata.requires(name) or [])
+        except metadata.PackageNotFoundError as error:
+            raise PublishError(f"{name} is not installed here: run `make demo` first.") from error
+        waiting += [
+            str(r) for r in below if r.marker is None or any(map(r.marker.evaluate, extras))
+        ]
+    return dict(sorted(found.items()))
+
+
+def assemble(folder: Path, *, torch_index: str | None = None, root: Path = ROOT) -> list[Path]:
+    """Write exactly the files of the Space into `folder`; returns their paths within it.
+
+    Raises:
+        PublishError: `folder` is not empty, or what a Space needs is missing.
+    """
+    from demo.about import commit
+    from detector import __version__
+
+    if folder.exists() and any(folder.iterdir()):
+        raise PublishError(f"{folder} is not empty. Choose a new folder.")
+    if not (root / "weights" / "model.safetensors").is_file():
+        raise PublishError("weights/ holds no model. Train one, or get the shipped weights.")
+    pins = pinned_requirements(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in FOLDERS:
+        shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    shutil.copy(root / "LICENSE", folder)
+    at = commit()
+    (folder / "app.py").write_text(APP.format(commit=at), encoding="utf-8")
+    index = [f"--extra-index-url {torch_index}"] if torch_index else []
+    lines = [*index, *(f"{name}=={version}" for name, version in pins.items())]
+    (folder / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    readme = README.format(
+        sdk_version=pins["gradio"], python=PYTHON, summary=SUMMARY, version=__version__,
+        commit=f", commit {at}" if at else "",
+    )  # fmt: skip
+    (folder / "README.md").write_text(readme, encoding="utf-8")
+    return sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+
+
+def upload(folder: Path, space: str, *, private: bool = False) -> str:
+    """Make the Space hold this folder and nothing else; returns the commit's address.
+
+    Raises:
+        huggingface_hub.errors.HfHubHTTPError: the Hub refuses.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    api.create_repo(
+        space, repo_type="space", space_sdk="gradio", private=private, exist_ok=True
+    )
+    done = api.upload_folder(
+        repo_id=space, repo_type="space", folder_path=folder, delete_patterns="*",
+        commit_message="The page with its model",
+    )  # fmt: skip
+    return done.commit_url
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 done, 1 the Hub refused or cannot be reached, 2 wrong usage."""
+    parser = argparse.ArgumentParser(
+        prog="python -m demo.publish", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--space", required=True, metavar="USER/NAME", help="the Space")
+    parser.add_argument("--dry-run", action="store_true", help="list the files, upload nothing")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="keep the assembled folder here")
+    parser.add_argument("--private", action="store_true", help="make a new Space private")
+    parser.add_argument("--torch-index", metavar="URL",
+                        help="PyTorch's wheel index for CPUs: a much smaller Space than with the "
+                        "CUDA build of pip's usual index")
+    chosen = parser.parse_args(argv)
+    if not SPACE_ID.fullmatch(chosen.space):
+        parser.error("--space is user/name")
+    with TemporaryDirectory(prefix="fracture-space-") as temporary:
+        folder = chosen.out or Path(temporary)
+        try:
+            files = assemble(folder, torch_index=chosen.torch_index)
+        except (PublishError, OSError) as error:
+            parser.error(str(error))
+        for file in files:
+            print(f"{(folder / file).stat().st_size:>10,}  {file.as_posix()}")
+        print(f"{len(files)} files for {chosen.space}" + (f" in {folder}" if chosen.out else ""))
+        if chosen.dry_run:
+            print("Nothing was uploaded.")
+            return 0
+        import httpx2
+        from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+        try:
+            print(upload(folder, chosen.space, private=chosen.private))
+        except (HfHubHTTPError, LocalTokenNotFoundError, httpx2.HTTPError, OSError) as error:
+            print(f"The Space was not uploaded: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

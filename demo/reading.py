@@ -1,0 +1,123 @@
+"""One film on the page: what the model says, and what the reader said before seeing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from html import escape
+from secrets import token_hex
+
+from demo.cards import VERDICTS, describe, place
+from demo.view import Box, viewer_message
+from detector import Prediction
+from detector.calibration import (
+    FRACTURE_LIKELY,
+    NO_FRACTURE_SEEN,
+    OUT_OF_SCOPE,
+    post_test_probability,
+)
+from detector.output import percent
+
+PRESENT, ABSENT = "Fracture present", "No fracture"
+NEAR = 0.04  # a mark this share of the film's longest side beside a region still counts as in it
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one visitor's page holds of the film in view; it lives in that session only.
+
+    ``said``: what radiologists said of an example; ``truth``: their boxes. ``own``: the reader's
+    answer (``PRESENT``, ``ABSENT``) and ``mark``: where, in film pixels. ``revealed``: whether the
+    result may be shown. ``heading``: the film's part in a study.
+    """
+
+    prediction: Prediction
+    said: str = ""
+    truth: tuple[Box, ...] = ()
+    synthetic: bool = False
+    own: str | None = None
+    mark: tuple[float, float] | None = None
+    revealed: bool = True
+    film_id: str = field(default_factory=lambda: token_hex(8))
+
+    def message(self) -> str:
+        """The viewer's message; before the reveal it holds the film only."""
+        if self.revealed:
+            alt = describe(self.prediction)
+        else:
+            alt = "X-ray film; the result is hidden until you have given your reading."
+        return viewer_message(
+            self.prediction,
+            film_id=self.film_id,
+            with_heat=self.revealed and self.prediction.decision != OUT_OF_SCOPE,
+            marking=not self.revealed,
+            mark=self.mark,
+            truth=self.truth if self.revealed else (),
+            alt=alt,
+        )
+
+    def marked(self, x: float, y: float) -> Reading:
+        """With the reader's mark moved; a mark says that there is something."""
+        return replace(self, mark=(x, y), own=PRESENT)
+
+
+def agreement(reading: Reading) -> str:
+    """The reader's answer beside the model's, as a card; empty when none was given."""
+    if reading.own is None:
+        return ""
+    prediction = reading.prediction
+    heading = VERDICTS[prediction.decision][1]
+    if prediction.decision in (FRACTURE_LIKELY, NO_FRACTURE_SEEN):
+        same = (prediction.decision == FRACTURE_LIKELY) == (reading.own == PRESENT)
+        title = "You and the model agree" if same else "You and the model disagree"
+        advice = "" if same else "Look again at the film, or ask a colleague, before you decide."
+    else:
+        title = "Your reading stands"
+        advice = "The model takes no side on this film."
+    sentences = [f"You: {reading.own.lower()}. Model: {heading.lower()}.", advice]
+    if reading.mark is not None:
+        sentences.append(where_marked(reading))
+    body = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences if sentence)
+    return f'<div class="fd-card" data-agreement="{escape(title)}"><h2>{title}</h2>{body}</div>'
+
+
+def where_marked(reading: Reading) -> str:
+    """How the reader's mark lies to the model's regions, in a sentence."""
+    prediction, (x, y) = reading.prediction, reading.mark or (0.0, 0.0)
+    if not prediction.regions:
+        return "The model marks no place on this film."
+    slack = NEAR * max(prediction.film.width, prediction.film.height)
+    distances = []
+    for region in prediction.regions:
+        dx = max(region.x - x, 0, x - region.x - region.width)
+        dy = max(region.y - y, 0, y - region.y - region.height)
+        distances.append((dx * dx + dy * dy) ** 0.5)
+    nearest = min(range(len(distances)), key=distances.__getitem__)
+    if distances[nearest] <= slack:
+        return f"Your mark lies at the model's place {nearest + 1}."
+    where = place(prediction.regions[0], prediction).lower()
+    return f"Your mark lies elsewhere: the model's strongest place is the {where}."
+
+
+def post_test(prediction: Prediction, pre_test_percent: float) -> str:
+    """The film's likelihood ratio applied to the reader's own pre-test probability, as HTML."""
+    calibration = prediction.calibration
+    after = post_test_probability(
+        prediction.probability, calibration.prevalence, pre_test_percent / 100
+    )
+    p = min(max(prediction.probability, 1e-6), 1 - 1e-6)
+    ratio = p / (1 - p) * (1 - calibration.prevalence) / calibration.prevalence
+    strength = f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}"
+    return (
+        f'<div class="fd-post" role="status"><b>{escape(percent(after))}</b><span>after this film, '
+        f"from {pre_test_percent:.0f} % before it. The film's likelihood ratio is {strength}."
+        "</span></div>"
+    )
+
+
+def starting_prevalence(prediction_prevalence: float, metrics: dict) -> float:
+    """The share of fractured films in the test set; of val where the test set is not described."""
+    try:
+        test = metrics["test"]["fracatlas"]
+        return test["fractured"] / test["films"]
+    except (KeyError, TypeError, ZeroDivisionError):
+        return prediction_prevalence

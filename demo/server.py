@@ -1,0 +1,77 @@
+"""What every answer of the web server carries, and what a full queue says."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_WAITING = 64
+MAX_FILE = "200mb"  # of one upload; the same as `detector.limits.Limits.max_bytes`
+CACHE = (60, 900)  # every minute, uploads older than a quarter of an hour are deleted
+BUSY = "The page is busy: all places in the queue are taken. Wait a few seconds and try again."
+
+# Gradio's page builds its templates with `eval` and styles itself inline; everything comes from
+# this server, so a page that was tampered with can send nothing elsewhere.
+POLICY = "; ".join((
+    "default-src 'self'", "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+    "style-src 'self' 'unsafe-inline'", "img-src 'self' data: blob:", "font-src 'self' data:",
+    "media-src 'self' blob:", "connect-src 'self' data: blob:", "worker-src 'self' blob:",
+    "object-src 'none'", "base-uri 'self'", "form-action 'self'",
+))  # fmt: skip
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
+    "cross-origin-opener-policy": "same-origin",
+}
+# A Hugging Face Space shows the page inside a frame of its own site; anywhere else nobody may.
+if "SPACE_ID" not in os.environ:
+    HEADERS["content-security-policy"] = POLICY + "; frame-ancestors 'self'"
+    HEADERS["x-frame-options"] = "SAMEORIGIN"
+
+
+class Guard:
+    """ASGI middleware: security headers on every answer; films are never cached by the browser;
+    and the queue's refusal becomes a sentence."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path: str = scope["path"]
+        joins = path.endswith("/queue/join") or "/call/" in path
+        state: dict[str, Any] = {"full": False}
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                state["full"] = joins and message["status"] == 503
+                headers = [
+                    (name, value) for name, value in message.get("headers", [])
+                    if name.decode().lower() not in HEADERS
+                    and not (state["full"] and name.lower() == b"content-length")
+                ]  # fmt: skip
+                headers += [(k.encode(), v.encode()) for k, v in HEADERS.items()]
+                if "/file=" in path or "/queue/" in path:
+                    headers.append((b"cache-control", b"no-store"))
+                if state["full"]:
+                    headers += [
+                        (b"retry-after", b"5"), (b"content-length", str(len(_BUSY)).encode()),
+                    ]  # fmt: skip
+                message = {**message, "headers": headers}
+            elif message["type"] == "http.response.body" and state["full"]:
+                if message.get("more_body"):
+                    return
+                message = {**message, "body": _BUSY}
+            await send(message)
+
+        await self.app(scope, receive, guarded)
+
+
+_BUSY = json.dumps({"detail": BUSY}).encode()

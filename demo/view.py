@@ -1,0 +1,106 @@
+"""What the viewer in the browser needs of one reading, as one JSON message.
+
+The film travels whole and lossless inside the message, so that windowing, inverting, opacity and
+threshold need nothing more from the server, and no picture of it lies in any file.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from detector import Prediction
+from detector.explanation import colour_table
+
+HEAT_SIDE = 1024  # longest side of the heat map that is sent; it is smooth, and drawn smoothly
+FILM_PIXELS = 40_000_000  # above it the film is sent smaller: browsers refuse larger canvases
+THUMB_QUALITY = 82
+
+Box = tuple[float, float, float, float]  # x, y, width, height in film pixels
+
+
+def data_uri(image: np.ndarray, kind: str = "png", options: Sequence[int] = ()) -> str:
+    """A picture, grey (H, W) or RGB (H, W, 3) uint8, as a `data:` address."""
+    picture = image if image.ndim == 2 else image[..., ::-1]
+    encoded = cv2.imencode(f".{kind}", picture, list(options))[1]
+    mime = "jpeg" if kind == "jpg" else kind
+    return f"data:image/{mime};base64,{base64.b64encode(encoded.tobytes()).decode()}"
+
+
+def shrink(image: np.ndarray, side: int) -> np.ndarray:
+    """The picture with its longest side at most `side` pixels; never enlarged."""
+    factor = side / max(image.shape[:2])
+    if factor >= 1:
+        return image
+    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def picture(prediction: Prediction, side: int, *, with_heat: bool = True) -> str:
+    """Film or overlay as a small JPEG in a `data:` address, for cards and lists."""
+    image = prediction.overlay() if with_heat else prediction.grey
+    return data_uri(shrink(image, side), "jpg", (cv2.IMWRITE_JPEG_QUALITY, THUMB_QUALITY))
+
+
+def viewer_message(
+    prediction: Prediction,
+    *,
+    film_id: str,
+    with_heat: bool = True,
+    marking: bool = False,
+    mark: tuple[float, float] | None = None,
+    truth: Sequence[Box] = (),
+    alt: str = "",
+) -> str:
+    """The JSON that `viewer.js` shows.
+
+    Args:
+        prediction: the reading of the film.
+        film_id: the same for every message about one film; zoom and window are kept then.
+        with_heat: False sends the film only: while a reader looks first, nothing of the result is
+            in the browser.
+        marking: whether a click marks the reader's place, and `mark` the place so far (x, y).
+        truth: boxes by radiologists, of an example.
+        alt: what the picture shows, in words.
+    """
+    pixels = prediction.film.pixels
+    if pixels.size > FILM_PIXELS:
+        pixels = shrink(pixels, int(max(pixels.shape) * (FILM_PIXELS / pixels.size) ** 0.5))
+    deep = int(prediction.film.facts.get("bits", 8)) > 8
+    calibration = prediction.calibration
+    message = {
+        "id": film_id,
+        "width": prediction.film.width,
+        "height": prediction.film.height,
+        "deep": deep,
+        "film": data_uri(_bytes(pixels, deep), options=(cv2.IMWRITE_PNG_COMPRESSION, 1)),
+        "heat": None,
+        "table": None,
+        "regions": [],
+        "truth": [],
+        "marking": marking,
+        "mark": mark,
+        "rule_in": calibration.rule_in,
+        "rule_out": calibration.rule_out,
+        "alt": alt,
+    }
+    if with_heat:
+        heat = cv2.convertScaleAbs(shrink(prediction.heatmap, HEAT_SIDE), alpha=255.0)
+        message["heat"] = data_uri(heat)
+        message["table"] = base64.b64encode(colour_table(0.0).tobytes()).decode()
+        message["regions"] = prediction.to_dict()["regions"]
+        message["truth"] = [dict(zip(("x", "y", "width", "height"), b, strict=True)) for b in truth]
+    return json.dumps(message)
+
+
+def _bytes(pixels: np.ndarray, deep: bool) -> np.ndarray:
+    """Grey levels in [0, 1] as uint8 (H, W), or as RGB whose red and green are two bytes."""
+    if not deep:
+        return cv2.convertScaleAbs(pixels, alpha=255.0)
+    values = np.rint(pixels * 65535).astype(np.uint16)
+    high, low = (values >> 8).astype(np.uint8), (values & 255).astype(np.uint8)
+    return np.dstack([high, low, np.zeros_like(low)])

@@ -1,0 +1,101 @@
+"""The words of the model card that no figure changes."""
+
+from __future__ import annotations
+
+USE = """\
+**Intended use.** A second look at single X-ray films of limbs (hand, wrist, forearm, elbow,
+shoulder, hip, knee, lower leg, ankle, foot) for people who are trained to read them, for teaching,
+and for research. It gives a verdict, a calibrated probability and a heatmap that points at the
+suspected fracture.
+
+**Not for.** It is not a medical device and has no regulatory clearance. It must not decide alone,
+be used without a person who reads the film, or replace clinical examination. It was not made for
+skull, spine, ribs or chest, for CT, MRI or ultrasound, for follow-up after surgery, or for any
+finding but a fracture: dislocations, tumours, infections and foreign bodies are not looked for.
+'No fracture seen' is no proof that there is none."""
+
+DATA = """\
+- **FracAtlas**: Abedeen et al., *Scientific Data* 10:521 (2023), doi 10.1038/s41597-023-02432-4;
+  data doi 10.6084/m9.figshare.22363012; CC BY 4.0. Films of three hospitals in Bangladesh, with
+  fractures outlined by radiologists and checked by an orthopaedic specialist. Changed here: grey,
+  longest side at most 768 px, films whose copies carry both labels left out.
+- **sr2022**: fractured limb films from the web with fracture boxes (Roboflow Universe, 'Science
+  Research 2022: bone fracture detection', tagged CC BY 4.0; the pictures' own licence is not
+  verified, so they are never redistributed). No intact films.
+- **wrist** and **other**: the pictures of the Kaggle set 'Fracture Multi-Region X-Ray Data'
+  (bmadushanirodrigo; ODC-By 1.0 claimed), each picture once, without those that FracAtlas or
+  sr2022 hold. `wrist`: children's wrists and forearms of one style, intact and fractured, many of
+  the fractures subtle buckle and greenstick ones. `other`: web pictures, nearly all fractured;
+  class goes with source and region there, so sensitivity and specificity stand apart and there is
+  no AUC. Labels as published, without outlines.
+
+The data sets name no patients, ages or sexes, so figures by age, sex or ethnicity cannot be given,
+and two films of one patient can be known only where they are near-duplicates."""
+
+LEAKAGE = """\
+Films that show the same picture (copies, rotated and resized ones included) form one group, and a
+group lies in one split. Validation films chose the epoch, the calibration and the thresholds; test
+films chose nothing. The published train/test split of the Kaggle set is not used: nearly all of its
+test files are copies of training files, so figures near 98 % on it are memorisation."""
+
+LIMITS = """\
+- **A shortcut in the data.** Nearly all FracAtlas films with metal hardware are fractured; figures
+  without hardware stand beside the others.
+- **Styles that nobody trained on.** Other hospitals, devices and ways of exporting move the score;
+  intact films of an unseen style are called fractured more often. Check it on films of your own
+  before you rely on it, and choose thresholds of your own.
+- **Prevalence.** The probability holds for a share of fractured films like that of the validation
+  films; where fractures are rarer or commoner, the page's pre-test slider applies Bayes' rule.
+- **The heatmap** shows where the evidence lies, on one fixed scale. It is not an outline of the
+  fracture, and a dark map is no proof of intact bone.
+- **Automation bias.** Read the film first. The page can hide its verdict until you have said yours.
+- **Monitoring.** Watch the share of films refused and called fractured; a drift of either means
+  that the films have changed."""
+
+CLAIM_ITEMS = (
+    ("Title, study type, goal (1–6)", "this page's head; *Intended use*"),
+    ("Data sources, eligibility, selection, missing data (7–13)", "*Data*"),
+    ("Reference standard, annotators (14–18)", "*Data*: as the data sets published them; the "
+     "agreement between readers is not known"),
+    ("Sample size, partitions, level of disjointness (19–21)", "*Data*, *Leakage*"),
+    ("Model, libraries, initialisation (22–24)", "*Training*"),
+    ("Training, selection, ensembling (25–27)", "*Training*; one network, no ensemble"),
+    ("Metrics, uncertainty, robustness, explainability, external data (28–32)",
+     "*Results*, *Robustness*, *Pointing*"),
+    ("Flow of films, demographics (33–34)", "*Data*; demographics are not published with the data"),
+    ("Performance, precision, failure analysis (35–37)", "*Results*, *What stays weak*"),
+    ("Limitations, implications (38–39)", "*Limits*"),
+    ("Registration, protocol, funding (40–42)", "not registered; the protocol is the code; "
+     "funding is not stated"),
+)
+TRIPOD_ITEMS = (
+    ("Title, abstract, background, objectives (1–4)", "this page's head; *Intended use*"),
+    ("Data, participants, preparation, outcome, predictors (5–9)", "*Data*; the only predictor is "
+     "the film"),
+    ("Sample size, missing data (10–11)", "*Data*: all films that could be read"),
+    ("Analytical methods, class imbalance (12–13)", "*Training*, *Calibration*"),
+    ("Fairness (14)", "by region, view and source only: age and sex are not known"),
+    ("Model output, training against evaluation (15–16)", "*What it says*, *Leakage*"),
+    ("Ethics, open science, patient involvement (17–19)", "published data; code and weights are "
+     "open; patients were not involved"),
+    ("Participants, development, specification (20–22)", "*Data*, *Training*"),
+    ("Performance, updating (23–24)", "*Results*; new weights get a new version and card"),
+    ("Interpretation, limitations, usability (25–27)", "*What stays weak*, *Limits*"),
+)
+
+CITATION = """\
+```bibtex
+@software{fracture_detector,
+  title  = {fracture-detector: an open fracture reader for X-ray films},
+  author = {{The fracture-detector authors}},
+  license = {Apache-2.0}
+}
+@article{abedeen2023fracatlas,
+  title   = {FracAtlas: A Dataset for Fracture Classification, Localization and Segmentation of
+             Musculoskeletal Radiographs},
+  author  = {Abedeen, Iftekharul and Rahman, Md. Ashiqur and Prottyasha, Fatema Zohra and
+             Ahmed, Tasnim and Chowdhury, Tareque Mohmud and Shatabda, Swakkhar},
+  journal = {Scientific Data}, volume = {10}, pages = {521}, year = {2023},
+  doi     = {10.1038/s41597-023-02432-4}
+}
+```"""

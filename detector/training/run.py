@@ -1,0 +1,73 @@
+"""A run folder: what a training run was asked for, its checkpoints and its curve."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+
+from detector.training.curves import plot_curves
+from detector.training.snapshot import write_whole
+
+
+@dataclass(frozen=True)
+class Run:
+    """``folder``: where the run's files lie. ``writes``: true in one process of the run."""
+
+    folder: Path
+    writes: bool
+
+    @classmethod
+    def open(cls, resume: Path | None, runs: Path, accelerator: Accelerator) -> Run:
+        """The run to go on with, or a new one in ``runs``; the same in all processes."""
+        folder = resume
+        if folder is None:
+            now, count = time.strftime("%Y-%m-%d_%H-%M-%S"), 1
+            folder = runs / now
+            while folder.exists():
+                folder, count = runs / f"{now}_{count}", count + 1
+            folder = broadcast_object_list([folder])[0]
+        return cls(folder, accelerator.is_main_process)
+
+    @property
+    def last(self) -> Path:
+        return self.folder / "last.safetensors"
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "best.safetensors"
+
+    def start(self, config: Mapping[str, Any]) -> None:
+        """Keep the configuration; ``read_config`` gives it back."""
+        if self.writes:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self.folder / "config.json", json.dumps(config, indent=2).encode())
+
+    def log(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Rewrite metrics.csv and curves.png from all rows so far."""
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, dict.fromkeys(name for row in rows for name in row))
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(self.folder / "metrics.csv", table.getvalue().encode())
+        plot_curves(rows, self.folder / "curves.png")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration of a run.
+
+    Raises:
+        ValueError: the folder holds none.
+    """
+    try:
+        return json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder} is no run that can be gone on with: {error}") from error

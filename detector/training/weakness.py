@@ -1,0 +1,126 @@
+"""What stays weak, said with its figure: sentences for the card and for the page.
+
+A figure is weak when it stays under the mark that was set before the test films were read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# (source, figure, mark): more is better. Figures are paths into the source's figures.
+MARKS = (
+    ("fracatlas", "auc", 0.95),
+    ("fracatlas", "operating_points.balanced.sensitivity", 0.90),
+    ("fracatlas", "operating_points.balanced.specificity", 0.85),
+    ("fracatlas", "subgroups.without hardware.auc", 0.94),
+    ("fracatlas", "pointing", 0.85),
+    ("fracatlas", "pointing_strict", 0.70),
+    ("wrist", "auc", 0.85),
+    ("wrist", "operating_points.balanced.specificity", 0.80),
+    ("other", "operating_points.balanced.sensitivity", 0.90),
+    ("sr2022", "pointing", 0.80),
+)
+SUBGROUP_GAP = 0.04  # of AUC below all films of the source
+SUBGROUP_FRACTURED = 8  # fewer say too little
+ECE_MARK = 0.05
+REVERSAL_MARK = 0.02
+
+SOURCES = {
+    "fracatlas": "FracAtlas films",
+    "wrist": "children's wrists and forearms",
+    "other": "other fractured films from the web",
+    "sr2022": "fractured limb films from the web (sr2022)",
+}
+_WHAT = {
+    "auc": "the AUC is {value:.2f}",
+    "sensitivity": "{percent} of fractures are found at the balanced operating point",
+    "specificity": "{percent} of intact films are called so at the balanced operating point",
+    "pointing": "the hottest point of the heatmap lies on the fracture, or within the tolerance "
+    "around it, in {percent} of fractured films",
+    "pointing_strict": "the hottest point lies within the fracture's box in {percent} of films",
+}
+
+
+def source_name(source: str) -> str:
+    """A source as a reader of the card knows it."""
+    return SOURCES.get(source, source)
+
+
+def weak_sentences(figures: Mapping[str, Any]) -> list[str]:
+    """Sentences about the figures of one split that stay under their mark, each with its figure
+    and 95 % interval; none where all reach it."""
+    return [*_under_marks(figures), *_subgroups(figures), *_calibration(figures),
+            *_changes(figures)]
+
+
+def _look_up(figures: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:
+    here: Any = figures
+    for name in path.split("."):
+        here = here.get(name) if isinstance(here, Mapping) else None
+    return here
+
+
+def _interval(figure: Mapping[str, float], percent: bool) -> str:
+    low, high = figure["low"], figure["high"]
+    if percent:
+        return f"95 % interval {100 * low:.0f} to {100 * high:.0f} %"
+    return f"95 % interval {low:.2f} to {high:.2f}"
+
+
+def _under_marks(figures: Mapping[str, Any]) -> Iterator[str]:
+    for source, path, mark in MARKS:
+        figure = _look_up(figures, f"{source}.{path}")
+        if figure is None or figure["value"] >= mark:
+            continue
+        kind = path.split(".")[-1]
+        what = _WHAT[kind].format(
+            value=figure["value"], percent=f"{100 * figure['value']:.0f} %"
+        )
+        where = source_name(source)
+        if "without hardware" in path:
+            where += " without metal hardware"
+        goal = f"{mark:.2f}" if kind == "auc" else f"{100 * mark:.0f} %"
+        yield (f"On {where}, {what} ({_interval(figure, kind != 'auc')}); "
+               f"the mark was {goal}.")
+
+
+def _subgroups(figures: Mapping[str, Any]) -> Iterator[str]:
+    for source in SOURCES:
+        of_source = figures.get(source, {})
+        if "auc" not in of_source:
+            continue
+        whole = of_source["auc"]["value"]
+        for name, group in of_source.get("subgroups", {}).items():
+            if "auc" not in group or group["fractured"] < SUBGROUP_FRACTURED:
+                continue
+            if group["auc"]["value"] < whole - SUBGROUP_GAP:
+                yield (
+                    f"{source_name(source)}, {name}: AUC {group['auc']['value']:.2f} "
+                    f"({_interval(group['auc'], False)}; {group['films']} films, "
+                    f"{group['fractured']} fractured), against {whole:.2f} over all."
+                )
+
+
+def _calibration(figures: Mapping[str, Any]) -> Iterator[str]:
+    for source in SOURCES:
+        error = _look_up(figures, f"{source}.calibration.ece_after")
+        if error and error["value"] > ECE_MARK:
+            yield (
+                f"On {source_name(source)}, the stated probability is off by "
+                f"{100 * error['value']:.0f} percentage points on average "
+                f"({_interval(error, True)})."
+            )
+
+
+def _changes(figures: Mapping[str, Any]) -> Iterator[str]:
+    for name, change in figures.get("robustness", {}).get("changes", {}).items():
+        turned = change["decision_reversed"]
+        if turned["value"] > REVERSAL_MARK:
+            yield (
+                f"A film that is {name} gets the opposite verdict in "
+                f"{100 * turned['value']:.0f} % of films ({_interval(turned, True)})."
+                if name.split()[0] in ("rotated", "flipped", "inverted", "brighter", "darker")
+                else f"With {name}, {100 * turned['value']:.0f} % of films get the opposite "
+                f"verdict ({_interval(turned, True)})."
+            )

@@ -1,0 +1,198 @@
+"""The model card says what config.json says, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from dataclasses import replace
+
+import pytest
+import yaml
+from measured import RuleDetector, make_config, write_set
+from test_evaluate import ROWS
+
+from detector.checkpoint import WeightsError, write_config
+from detector.hub import CARD_FILE, shipped_weights
+from detector.training import card, evaluate
+from detector.training.card_figures import CALIBRATION_FILE, ROC_FILE
+from detector.training.card_tables import flat, number, percent, table
+from detector.training.evaluate import data_figures
+from detector.training.readings import films_of
+from detector.training.weakness import weak_sentences
+
+SHA = "ab" * 32
+
+
+@pytest.fixture(scope="module")
+def metrics(tmp_path_factory):
+    """Figures as an evaluation on test writes them."""
+    folder = write_set(tmp_path_factory.mktemp("data") / "fracatlas", ROWS)
+    wrist = write_set(folder.parent / "pictures", [
+        {**row, "boxed": False, "role": "wrist", "hand": ""} for row in ROWS])
+    records = films_of([folder, wrist], "val")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "CHANGED_FILMS", 4)
+        figures = evaluate.evaluate(RuleDetector(), records, balanced=0.55)
+    return {"test": figures, "data": data_figures([folder, wrist]),
+            "weak": weak_sentences(figures)}
+
+
+@pytest.fixture
+def weights(metrics, tmp_path):
+    write_config(tmp_path, make_config(metrics), SHA)
+    card.write_card(tmp_path)
+    return tmp_path
+
+
+def page(weights) -> str:
+    return (weights / CARD_FILE).read_text(encoding="utf-8")
+
+
+def test_the_card_is_made_from_config_json_alone_byte_for_byte(weights):
+    first = {p.name: p.read_bytes() for p in weights.iterdir()}
+    assert set(first) == {"config.json", CARD_FILE, ROC_FILE, CALIBRATION_FILE}
+    for name in (CARD_FILE, ROC_FILE, CALIBRATION_FILE):
+        (weights / name).unlink()
+    assert card.main(["--weights", str(weights)]) == 0
+    assert {p.name: p.read_bytes() for p in weights.iterdir()} == first
+
+
+def test_the_shipped_card_is_that_of_the_shipped_config():
+    folder = shipped_weights()
+    assert page(folder) == card.render(*card.read_config(folder))
+
+
+def test_the_shipped_results_table_is_that_of_the_shipped_config():
+    readme = (shipped_weights().parent / "README.md").read_text(encoding="utf-8")
+    short = "\n".join(card.results.short(card.read_config(shipped_weights())[0].metrics))
+    assert f"{card.BEGIN}\n{short}\n{card.END}" in readme
+
+
+@pytest.mark.parametrize("path", [
+    ("fracatlas", "auc"),
+    ("fracatlas", "operating_points", "rule_out", "sensitivity"),
+    ("fracatlas", "operating_points", "rule_in", "specificity"),
+    ("fracatlas", "decided", "error"),
+    ("fracatlas", "subgroups", "without hardware", "auc"),
+    ("fracatlas", "calibration", "ece_after"),
+    ("fracatlas", "pointing_strict"),
+    ("wrist", "auc"),
+    ("all", "calibration", "brier_before"),
+    ("robustness", "changes", "inverted", "decision_changed"),
+    ("corners_only", "fracatlas", "auc"),
+    ("scope", "refused", "documents", "refused"),
+])
+def test_each_figure_on_the_card_follows_the_config(metrics, path):
+    changed = copy.deepcopy(metrics)
+    here = changed["test"]
+    for name in path:
+        here = here[name]
+    here.update(value=0.4321, low=0.1234, high=0.8765)
+    before, after = card.render(make_config(metrics), SHA), card.render(make_config(changed), SHA)
+    assert before != after
+    shown = "\n".join(set(after.splitlines()) - set(before.splitlines()))
+    assert "0.432 (0.12–0.88)" in shown or "43 % (12–88)" in shown
+
+
+def test_the_card_holds_every_section(weights):
+    text = page(weights)
+    headings = re.findall(r"^##+ (.*)$", text, re.MULTILINE)
+    for heading in (
+        "Intended use", "What it says", "Results", "Operating points", "Subgroups of FracAtlas films",
+        "Calibration", "Pointing", "What stays weak", "Robustness", "Scope", "Data", "Leakage",
+        "Training", "Limits", "Reporting checklists", "Licence", "Citation",
+    ):
+        assert heading in headings
+    assert "f5.png" in text and "i8.png" in text  # failures, in words
+    for sentence in json.loads((weights / "config.json").read_text())["metrics"]["weak"]:
+        assert f"- {sentence}" in text
+    assert SHA in text and "not a medical device" in text
+
+
+def test_the_hub_reads_the_front_matter(weights):
+    front = yaml.safe_load(page(weights).split("---\n")[1])
+    assert front["license"] == "apache-2.0"
+    assert front["pipeline_tag"] == "image-classification"
+    results = {r["dataset"]["type"]: r["metrics"][0]["value"]
+               for r in front["model-index"][0]["results"]}
+    figures = json.loads((weights / "config.json").read_text())["metrics"]["test"]
+    assert results == {name: figures[name]["auc"]["value"] for name in ("fracatlas", "wrist")}
+
+
+def test_tables_are_whole(weights):
+    """Every row of a table has as many cells as its head: a stray bar would break the page."""
+    block: list[int] = []
+    for line in [*page(weights).splitlines(), ""]:
+        if line.startswith("|"):
+            block.append(line.count("|"))
+        elif block:
+            assert len(set(block)) == 1 and len(block) > 2
+            block = []
+
+
+def test_drawings_are_small_and_need_nothing_from_outside(weights):
+    for name in (ROC_FILE, CALIBRATION_FILE):
+        data = (weights / name).read_text(encoding="utf-8")
+        assert len(data) < 100_000
+        assert "<image" not in data and "<script" not in data
+        assert f"({name})" in page(weights)
+
+
+def test_an_unmeasured_model_gets_a_card_without_figures(tmp_path):
+    write_config(tmp_path, make_config({"val": {"films": 3, "balanced_threshold": 0.4}}), SHA)
+    card.write_card(tmp_path)
+    assert "has not been measured yet" in page(tmp_path)
+    assert "## Results" not in page(tmp_path) and "model-index" not in page(tmp_path)
+    assert not (tmp_path / ROC_FILE).exists()
+
+
+def test_val_figures_are_never_passed_off_as_test_figures(metrics):
+    text = card.render(make_config({"val": metrics["test"]}), SHA)
+    assert "On validation films, which also chose" in text
+    assert "model-index" not in text
+
+
+def test_other_studies_are_shown_when_they_are_there(metrics):
+    plain = make_config(metrics)
+    more = copy.deepcopy(metrics)
+    more["test"]["froc"] = {"sensitivity_at_half_a_false_box": {"value": 0.61, "low": 0.5,
+                                                                "high": 0.7}}
+    more["leave_one_source_out"] = {"wrist": {"sensitivity": 0.625}}
+    text = card.render(replace(plain, metrics=more), SHA)
+    assert "| sensitivity at half a false box | 0.610 (0.50–0.70) |" in text
+    assert "| wrist, sensitivity | 0.625 |" in text
+    assert "Leave one source out" not in card.render(plain, SHA)
+
+
+def test_the_results_table_goes_between_the_marks(weights, tmp_path):
+    readme = tmp_path / "front.md"
+    readme.write_text(f"# Title\n\n{card.BEGIN}\nold\n{card.END}\n\nThe rest.\n")
+    assert card.main(["--weights", str(weights), "--readme", str(readme)]) == 0
+    text = readme.read_text()
+    assert text.startswith(f"# Title\n\n{card.BEGIN}\nOn test films") and "old" not in text
+    assert text.endswith(f"|\n{card.END}\n\nThe rest.\n")
+    assert card.main(["--weights", str(weights), "--readme", str(readme)]) == 0
+    assert readme.read_text() == text
+    readme.write_text("no marks")
+    assert card.main(["--weights", str(weights), "--readme", str(readme)]) == 2
+    assert readme.read_text() == "no marks"
+
+
+def test_a_broken_config_is_said_in_a_sentence(tmp_path, capsys):
+    assert card.main(["--weights", str(tmp_path)]) == 2
+    assert "config.json" in capsys.readouterr().err
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        card.read_config(tmp_path)
+
+
+def test_numbers_as_text():
+    figure = {"value": 0.9144, "low": 0.87, "high": 0.95}
+    assert number(figure) == "0.914 (0.87–0.95)" and number(None) == "–"
+    assert percent(figure) == "91 % (87–95)"
+    assert table(["a", "b"], [["x", 1], ["y", 2.5]]) == [
+        "| a | b |", "| --- | ---: |", "| x | 1 |", "| y | 2.5 |"]
+    curve = list(range(50))
+    assert list(flat({"a_b": {"c": figure, "curve": curve, "n": 3}})) == [
+        ("a b, c", "0.914 (0.87–0.95)"), ("a b, n", "3")]

@@ -1,0 +1,293 @@
+"""`fracture-detector`: the commands, their output, and going on after an interruption."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+from pypdf import PdfReader
+
+from detector import FractureDetector, __version__, cli
+from detector.output import COLUMNS, percent
+from detector.phantom import random_phantom
+
+
+@pytest.fixture(autouse=True)
+def one_model(detector, monkeypatch):
+    monkeypatch.setattr(FractureDetector, "from_pretrained", lambda weights=None: detector)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory) -> Path:
+    """Four films: a.png, b.png, broken.jpg (unreadable), c.png."""
+    folder = tmp_path_factory.mktemp("films")
+    for seed, name in enumerate("abc"):
+        pixels = random_phantom(seed, size=(320, 256)).pixels
+        cv2.imwrite(str(folder / f"{name}.png"), (pixels * 255).astype(np.uint8))
+    (folder / "broken.jpg").write_text("no film")
+    return folder
+
+
+def run(*arguments: object) -> int:
+    return cli.main([str(a) for a in arguments])
+
+
+def entries(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def file_names(rows: list[dict]) -> list[str]:
+    return [Path(row["file"]).name for row in rows]
+
+
+def test_results_on_stdout_progress_on_stderr(films, capsys):
+    assert run("predict", films, "--format", "jsonl") == cli.SOME_UNREAD
+    out, err = capsys.readouterr()
+    rows = entries(out)
+    assert file_names(rows) == ["a.png", "b.png", "broken.jpg", "c.png"]
+    assert rows[2]["error"]["kind"] == "unreadable" and "decision" in rows[3]
+    assert "4 of 4 films done, 1 could not be read" in err
+
+
+def test_csv_says_the_same_as_json(films, capsys):
+    run("predict", films, "--format", "jsonl")
+    as_json = entries(capsys.readouterr().out)
+    run("predict", films, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert tuple(rows[0]) == COLUMNS
+    for row, entry in zip(rows, as_json, strict=True):
+        assert row["file"] == entry["file"]
+        if "error" in entry:
+            assert row["error"] == entry["error"]["message"] and row["decision"] == ""
+        else:
+            assert float(row["probability"]) == entry["probability"]
+            assert row["decision"] == entry["decision"]
+            assert int(row["regions"]) == len(entry["regions"])
+            if entry["regions"]:
+                assert float(row["x"]) == entry["regions"][0]["x"]
+
+
+def test_text_is_for_people(films, capsys):
+    run("predict", films / "a.png")
+    said = capsys.readouterr().out
+    assert "a.png: " in said and "confidence" in said and "{" not in said
+
+
+def test_a_list_on_stdin(films, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{films / 'c.png'}\n\n{films / 'a.png'}\n"))
+    assert run("predict", "-", "--format", "jsonl") == cli.DONE
+    assert file_names(entries(capsys.readouterr().out)) == ["c.png", "a.png"]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("torn", ["in a line", "after a line", "in the first line", "not at all"])
+def test_an_interrupted_run_goes_on_where_it_was(films, tmp_path, form, torn, capsys):
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert run("predict", films, "--format", form, "--out", whole) == cli.SOME_UNREAD
+    data = whole.read_bytes()
+    lines = data.splitlines(keepends=True)
+    kept = {
+        "in a line": b"".join(lines[:-1]) + lines[-1][:20],
+        "after a line": b"".join(lines[:2]),
+        "in the first line": lines[0][:10],
+        "not at all": data,
+    }[torn]
+    out.write_bytes(kept)
+    read = len(kept.splitlines()) if torn == "not at all" else 0
+    capsys.readouterr()
+    assert run("predict", films, "--format", form, "--out", out, "--continue") == cli.SOME_UNREAD
+    assert out.read_bytes() == data
+    if read:
+        assert "4 of 4 films are in the file already" in capsys.readouterr().err
+
+
+def test_only_the_missing_films_are_read_again(films, tmp_path, detector, monkeypatch):
+    out = tmp_path / "out.jsonl"
+    run("predict", films / "a.png", films / "broken.jpg", "--format", "jsonl", "--out", out)
+    asked = []
+    batch = FractureDetector.predict_batch
+
+    def spied(self, films):
+        asked.extend(films)
+        return batch(self, films)
+
+    monkeypatch.setattr(FractureDetector, "predict_batch", spied)
+    run("predict", films, "--format", "jsonl", "--out", out, "--continue")
+    assert [Path(film).name for film in asked] == ["b.png", "c.png"]
+    assert sorted(file_names(entries(out.read_text()))) == ["a.png", "b.png", "broken.jpg", "c.png"]
+
+
+def test_a_film_name_with_quotes_and_line_ends_survives(films, tmp_path):
+    odd = tmp_path / 'a "quoted",\nname.png'
+    odd.write_bytes((films / "a.png").read_bytes())
+    out = tmp_path / "out.csv"
+    run("predict", odd, films / "b.png", "--format", "csv", "--out", out)
+    data = out.read_bytes()
+    # Torn inside the quoted name, right after its line end.
+    out.write_bytes(data[: data.index(b"\nname") + 1])
+    run("predict", odd, films / "b.png", "--format", "csv", "--out", out, "--continue")
+    assert out.read_bytes() == data
+
+
+def test_two_models_do_not_share_a_file(films, tmp_path, capsys):
+    out = tmp_path / "out.jsonl"
+    run("predict", films / "a.png", "--format", "jsonl", "--out", out)
+    entry = json.loads(out.read_text())
+    entry["model"]["sha256"] = "0" * 12
+    out.write_text(json.dumps(entry) + "\n")
+    before = out.read_bytes()
+    assert run("predict", films, "--format", "jsonl", "--out", out, "--continue") == cli.BAD_USAGE
+    assert "other weights" in capsys.readouterr().err and out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "form"),
+    [("{}\n", "jsonl"), ("hello\nworld\n", "jsonl"), ("a,b\n1,2\n", "csv"), ("[1]\n", "jsonl")],
+)
+def test_a_file_of_something_else_is_left_alone(films, tmp_path, content, form, capsys):
+    out = tmp_path / "out"
+    out.write_text(content)
+    assert run("predict", films, "--format", form, "--out", out, "--continue") == cli.BAD_USAGE
+    assert "cannot be continued" in capsys.readouterr().err and out.read_text() == content
+
+
+def test_an_existing_file_is_not_overwritten(films, tmp_path, capsys):
+    out = tmp_path / "out.csv"
+    out.write_text("mine")
+    assert run("predict", films, "--format", "csv", "--out", out) == cli.BAD_USAGE
+    assert out.read_text() == "mine" and "--continue" in capsys.readouterr().err
+
+
+def test_continue_needs_a_file_and_a_format_that_can_be_read_back(films, tmp_path):
+    assert run("predict", films, "--continue", "--format", "csv") == cli.BAD_USAGE
+    assert run("predict", films, "--continue", "--out", tmp_path / "o") == cli.BAD_USAGE
+    assert not (tmp_path / "o").exists()
+
+
+def test_an_interruption_leaves_what_was_finished(films, tmp_path, monkeypatch, detector):
+    def interrupted(self, films):
+        yield detector.predict(films[0])
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out.csv"
+    monkeypatch.setattr(FractureDetector, "predict_batch", interrupted)
+    assert run("predict", films, "--format", "csv", "--out", out) == cli.INTERRUPTED
+    assert file_names(list(csv.DictReader(io.StringIO(out.read_text())))) == ["a.png"]
+
+
+def test_overlays_beside_the_results(films, tmp_path, capsys):
+    run("predict", films, "--overlay", tmp_path / "overlays")
+    assert sorted(p.name for p in (tmp_path / "overlays").iterdir()) == ["a.png", "b.png", "c.png"]
+
+
+def test_a_frame_is_chosen(films, capsys):
+    assert run("predict", films / "a.png", "--frame", "5", "--format", "jsonl") == cli.SOME_UNREAD
+    assert "error" in json.loads(capsys.readouterr().out)
+    assert run("predict", films / "a.png", "--frame", "0", "--format", "jsonl") == cli.DONE
+
+
+def test_a_report_is_a_pdf_with_what_was_typed_in(films, tmp_path, capsys):
+    out = tmp_path / "reports" / "a.pdf"
+    assert run("report", films / "a.png", "--out", out, "--field", "Request=fall = hand") == 0
+    text = PdfReader(out).pages[0].extract_text()
+    assert "Request" in text and "fall = hand" in text
+    assert capsys.readouterr().out.strip() == str(out)
+
+
+def test_a_report_on_what_is_no_film(films, tmp_path, capsys):
+    out = tmp_path / "x.pdf"
+    assert run("report", films / "broken.jpg", "--out", out) == cli.SOME_UNREAD
+    assert "not a film" in capsys.readouterr().err and not out.exists()
+    assert run("report", films / "a.png", "--out", out, "--field", "nothing") == cli.BAD_USAGE
+
+
+def test_a_missing_package_is_named_with_the_command_that_brings_it(
+    films, tmp_path, monkeypatch, capsys
+):
+    for name in list(sys.modules):
+        if name == "detector.report" or name.startswith("reportlab."):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "reportlab", None)
+    assert run("report", films / "a.png", "--out", tmp_path / "x.pdf") == cli.BAD_USAGE
+    said = capsys.readouterr().err
+    assert "reportlab" in said and "pip install 'fracture-detector[demo]'" in said
+
+
+@pytest.mark.parametrize("command", sorted(cli.HANDED_ON))
+def test_the_other_commands_get_their_arguments(command, monkeypatch):
+    name, _, _ = cli.HANDED_ON[command]
+    seen = {}
+    room = ModuleType(name)
+    room.main = lambda argv: seen.update(argv=argv, program=sys.argv[0]) or 0
+    monkeypatch.setitem(sys.modules, name, room)
+    assert run(command, "--some", "thing") == cli.DONE
+    assert seen == {"argv": ["--some", "thing"], "program": f"fracture-detector {command}"}
+
+
+@pytest.mark.parametrize("command", sorted(cli.HANDED_ON))
+def test_the_other_commands_are_there_and_explain_themselves(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        run(command, "--help")
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: ")
+
+
+def test_what_goes_wrong_there_is_a_sentence(monkeypatch, capsys):
+    def main(argv):
+        raise ValueError("The folder holds no films.")
+
+    room = ModuleType("train")
+    room.main = main
+    monkeypatch.setitem(sys.modules, "train", room)
+    assert run("train") == cli.BAD_USAGE
+    assert capsys.readouterr().err == "fracture-detector train: The folder holds no films.\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["predict"], ["nonsense"], ["report", "x.png"]])
+def test_wrong_usage_is_2(arguments):
+    with pytest.raises(SystemExit) as end:
+        run(*arguments)
+    assert end.value.code == 2
+
+
+def test_help_names_every_command_and_shows_examples(capsys):
+    with pytest.raises(SystemExit):
+        run("--help")
+    said = capsys.readouterr().out
+    for command in ("predict", "serve", "train", "evaluate", "audit", "report"):
+        assert f"fracture-detector {command}" in said
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit):
+        run("--version")
+    assert capsys.readouterr().out == f"fracture-detector {__version__}\n"
+
+
+def test_progress_renews_itself_on_a_terminal_only():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    for stream, renewed in ((Terminal(), True), (io.StringIO(), False)):
+        progress = cli.Progress(2, 0, stream)
+        progress.step()
+        progress.step()
+        progress.end(0)
+        assert stream.getvalue().endswith("2 of 2 films done\n")
+        assert ("\r1 of 2" in stream.getvalue()) == renewed
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [(0.0, "<1 %"), (0.004, "<1 %"), (0.01, "1 %"), (0.5, "50 %"), (0.994, ">99 %"), (1, ">99 %")],
+)
+def test_no_probability_reads_as_certain(probability, words):
+    assert percent(probability) == words

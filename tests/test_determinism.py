@@ -1,0 +1,51 @@
+"""The same film gives the same bytes in every process and with any number of threads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What one process says of three films with each engine: to_dict() as bytes, and a digest of the
+# unrounded heatmap.
+SCRIPT = """
+import hashlib, json, sys
+from detector import FractureDetector
+from detector.phantom import random_phantom
+first = FractureDetector.from_pretrained(engine=sys.argv[1])
+said = {"engine": first.engine.name}
+for seed, size in ((1, (454, 373)), (2, (300, 420)), (3, (900, 700))):
+    prediction = first.predict(random_phantom(seed, size=size).pixels)
+    said[str(seed)] = [
+        json.dumps(prediction.to_dict()),
+        repr(prediction.probability),
+        hashlib.sha256(prediction.heatmap.tobytes()).hexdigest(),
+        hashlib.sha256(prediction.overlay().tobytes()).hexdigest(),
+    ]
+print(json.dumps(said))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["openvino", "torch"])
+def test_every_process_and_thread_count_says_the_same(engine: str) -> None:
+    if engine == "openvino":
+        pytest.importorskip("openvino", reason="OpenVINO is not installed (extra 'fast')")
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, engine],
+            cwd=ROOT, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": threads, "PYTHONHASHSEED": threads},
+        )
+        for threads in ("1", "2", "3")
+    ]
+    said = [json.loads(run.communicate(timeout=280)[0]) for run in runs]
+    assert said[0]["engine"] == engine
+    assert said[1] == said[0]
+    assert said[2] == said[0]

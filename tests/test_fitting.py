@@ -1,0 +1,117 @@
+"""Calibration, operating points and regions' extent on data whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detector.explanation import find_regions
+from detector.geometry import Letterbox
+from detector.training.fitting import (
+    balanced_threshold,
+    conformal_rule_in,
+    conformal_rule_out,
+    fit_calibration,
+    fit_logistic,
+)
+
+
+def test_platt_recovers_a_known_scale_and_bias() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, 20_000)
+    labels = rng.random(20_000) < 1 / (1 + np.exp(-(0.6 * logits - 0.8)))
+    fitted = fit_logistic(logits, labels)
+    assert fitted.scale == pytest.approx(0.6, abs=0.02)
+    assert fitted.bias == pytest.approx(-0.8, abs=0.05)
+    assert fitted.probability(logits).mean() == pytest.approx(labels.mean(), abs=0.002)
+
+
+def test_platt_stays_finite_on_separable_films_and_keeps_the_order() -> None:
+    fitted = fit_logistic(np.array([-2.0, -1, 1, 2]), np.array([0, 0, 1, 1]))
+    assert 0 < fitted.scale < 20 and fitted.probability(2.0) < 0.999
+    backwards = fit_logistic(np.array([-2.0, -1, 1, 2]), np.array([1, 1, 0, 0]))
+    assert backwards.scale > 0  # never turns the model's order around
+
+
+def test_one_class_cannot_be_calibrated() -> None:
+    with pytest.raises(ValueError, match="fractured and intact"):
+        fit_logistic(np.array([1.0, 2.0]), np.array([1, 1]))
+
+
+@pytest.mark.parametrize("count", [19, 74, 99])
+def test_conformal_cuts_cover_new_films(count: int) -> None:
+    """Over many calibration sets a new film is on the right side with the promised chance."""
+    rng = np.random.default_rng(1)
+    sets = rng.random((4000, count))  # uniform scores: the cut is its own quantile
+    found = np.mean([1 - conformal_rule_out(s) for s in sets])
+    assert 0.95 - 0.003 < found < 0.95 + 1 / (count + 1) + 0.003
+    kept = np.mean([conformal_rule_in(s) for s in sets])
+    assert 0.95 - 0.003 < kept < 0.95 + 1 / (count + 1) + 0.003
+
+
+def test_conformal_cuts_promise_nothing_on_too_few_films() -> None:
+    assert conformal_rule_out(np.linspace(0.1, 0.9, 18)) == 0
+    assert conformal_rule_in(np.linspace(0.1, 0.9, 18)) == 1
+    assert conformal_rule_in(np.ones(40)) == 1  # a cut above one would be no probability
+
+
+def test_conformal_cuts_are_on_the_safe_side_of_their_own_film() -> None:
+    scores = np.linspace(0.01, 0.99, 99)
+    assert (scores >= conformal_rule_out(scores)).mean() >= 0.95
+    assert (scores < conformal_rule_in(scores)).mean() >= 0.95
+
+
+def test_balanced_threshold_lies_between_the_classes() -> None:
+    labels = np.array([0, 0, 0, 1, 1])
+    assert balanced_threshold(labels, np.array([0.1, 0.2, 0.3, 0.5, 0.9])) == pytest.approx(0.4)
+    assert balanced_threshold(labels, np.full(5, 0.7)) == 0.5
+
+
+def bump(box: np.ndarray, peak: float, shape: tuple[int, int] = (32, 24)) -> np.ndarray:
+    """Evidence whose level 'peak - 2' runs along the box (a map of stride 8, film pixels)."""
+    rows, cols = (np.mgrid[: shape[0], : shape[1]] + 0.5) * 8
+    x, y, width, height = box
+    across, down = (2 * (cols - x) / width - 1) ** 2, (2 * (rows - y) / height - 1) ** 2
+    return np.maximum(peak - 2 * (across + down), -9).astype(np.float32)
+
+
+def films(count: int) -> dict:
+    """Half fractured: a bump on the box, and a weaker one elsewhere; intact: a weak one."""
+    rng = np.random.default_rng(2)
+    logits, labels, evidence, letterboxes, boxes = [], [], [], [], []
+    for index in range(count):
+        fractured = index % 2 == 0
+        box = np.array([*rng.uniform(20, 50, 2), *rng.uniform(48, 72, 2)])
+        decoy = np.array([*rng.uniform(110, 130, 2), 30, 30])
+        values = bump(decoy, rng.normal(-1, 1))
+        if fractured:
+            values = np.maximum(values, bump(box, rng.normal(3, 1)))
+        logits.append(values.max() + rng.normal())
+        labels.append(fractured)
+        evidence.append(values)
+        letterboxes.append(Letterbox.fit(256, 192, 256))
+        boxes.append(box[None] if fractured else np.zeros((0, 4)))
+    return {"logits": np.array(logits), "labels": np.array(labels), "evidence": evidence,
+            "letterboxes": letterboxes, "boxes": boxes}
+
+
+def test_fit_calibration_finds_points_places_and_extent() -> None:
+    val = films(120)
+    calibration = fit_calibration(**val)
+    assert 0 < calibration.rule_out <= 0.5 <= calibration.rule_in < 1
+    assert calibration.prevalence == 0.5
+    # At the place of a fracture the evidence is about 3, at a decoy about -1.
+    assert calibration.place.probability(3.5) > 0.8 and calibration.place.probability(-2) < 0.2
+    assert calibration.extent == 2.0
+    found = find_regions(val["evidence"][0], val["letterboxes"][0], calibration)[0]
+    assert [found.x, found.y, found.width, found.height] == pytest.approx(val["boxes"][0][0], abs=8)
+
+
+def test_fractured_films_without_boxes_are_left_out_of_the_places() -> None:
+    val = films(80)
+    with_boxes = fit_calibration(**val).place
+    val["boxes"][0] = val["boxes"][2] = np.zeros((0, 4))
+    assert fit_calibration(**val).place != with_boxes
+    val["boxes"] = [np.zeros((0, 4))] * 80  # known: the intact films alone, where nothing hits
+    place = fit_calibration(**val).place
+    assert place.scale == 1 and place.probability(-1.0) < 0.1
