@@ -169,7 +169,7 @@ def run(
             loss.backward()
             optimizer.step()
             schedule.step()
-            total += float(loss) * len(chosen)
+            total += float(loss.detach()) * len(chosen)
             right += int(((output > 0) == (target > 0)).sum())
         scores = logits(model, test_films)
         test_loss = float(np.logaddexp(0, np.where(test_labels > 0, -scores, scores)).mean())
@@ -255,8 +255,8 @@ def main() -> None:
     print(f"{len(published)} published files, {len(unique)} distinct by bytes, "
           f"{len(set(pictures.values()))} pictures; {arguments.epochs} epochs of {most} distinct "
           f"training files each, drawn with seed {arguments.seed}; the last epoch counts")
-    print("| split | training files | test files | test pictures | test files whose picture is in "
-          "training | test accuracy (95 % interval over pictures) | AUC | accuracy on wrist films |")
+    print("| split | training files | test files | test pictures | test files whose picture is "
+          "trained on | test accuracy (95 % over pictures) | AUC | accuracy on wrist films |")
     print("|---|---|---|---|---|---|---|---|")
     for r in results:
         print(f"| {r.split} | {r.train_films} | {r.test_films} | {r.test_pictures} | {r.shared} | "

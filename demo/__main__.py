@@ -63,7 +63,7 @@ def serve(chosen: argparse.Namespace, folder: Path) -> int:
         print(f"The page cannot start: {error}", file=sys.stderr)
         return 1
     examples = real_examples() or draw_examples(folder)
-    detector.predict(Path(examples[0].file))  # a warm start: the first visitor waits no longer
+    detector.warm_up()  # the first visitor waits no longer than the others
     page = build_page(detector, examples, Path(weights))
     user = os.environ.get("FRACTURE_USER")
     try:

@@ -40,7 +40,8 @@ SWITCH = (
 PRIVACY = """
 ### Your films
 - A film is read in memory. The uploaded file lies in a temporary folder of this server and is
-  deleted within a quarter of an hour; the reading is dropped after an hour or when you close the page.
+  deleted within a quarter of an hour; the reading is dropped an hour after you last used it or
+  closed the page.
 - Nothing is saved, flagged, counted or sent anywhere: there are no analytics, and the page loads
   nothing from another server.
 - Of a DICOM file only what is needed to show the picture is read. Names, dates and identifiers are
@@ -51,8 +52,9 @@ PRIVACY = """
 LIMITS = """
 ### What it is for, and what not
 For people who read X-ray films, as a second look at films of hands, wrists, forearms, elbows,
-shoulders, hips, legs, ankles and feet. It is decision support, **not a medical device**, and must not be the only ground
-for a diagnosis or for sending a patient home. A person who reads films must look at every film.
+shoulders, hips, legs, ankles and feet. It is decision support, **not a medical device**, and must
+not be the only ground for a diagnosis or for sending a patient home. A person who reads films must
+look at every film.
 
 ### How the probability is made
 The network's score is turned into a probability by a curve that was fitted on films it was not
@@ -88,6 +90,7 @@ def model_facts(detector: FractureDetector) -> dict[str, Any]:
         "version": config.version,
         "sha256": detector.model.sha256,
         "input_size": config.input_size,
+        "engine": {"name": detector.engine.name, "precision": detector.engine.precision},
         "operating_points": {
             "rule_out": round(config.calibration.rule_out, 4),
             "rule_in": round(config.calibration.rule_in, 4),
@@ -104,12 +107,13 @@ def footer(detector: FractureDetector) -> str:
     at = commit()
     versions = f"fracture-detector {__version__}" + (f", commit {at}" if at else "")
     versions += f" | model {detector.config.version}, sha256 {detector.model.sha256[:12]}"
+    versions += f" | runs in {detector.engine.name}, {detector.engine.precision}"
     return (
-        '<footer-note class="fd-foot"><div><strong>Decision support, not a medical device.</strong> '
-        "It misses some fractures and marks some intact bones. A person who reads films must decide."
-        "</div><div><strong>Films are deleted.</strong> The upload within a quarter of an hour, the "
-        "reading after an hour or when you close the page. Nothing is sent elsewhere.</div>"
-        f'<div class="fd-version">{escape(versions)}</div></footer-note>'
+        '<div class="fd-foot" role="contentinfo"><div><strong>Decision support, not a medical '
+        "device.</strong> It misses some fractures and marks some intact bones. A person who reads "
+        "films must decide.</div><div><strong>Films are deleted.</strong> The upload within a "
+        "quarter of an hour, the reading an hour after its last use. Nothing is sent elsewhere."
+        f'</div><div class="fd-version">{escape(versions)}</div></div>'
     )
 
 

@@ -22,12 +22,13 @@ VERDICTS = {
     ),
     UNCERTAIN: (
         "uncertain", "Uncertain, needs review",
-        _STROKE + '<circle cx="12" cy="12" r="9.5"/><path d="M9 9.4a3 3 0 1 1 4.3 2.7c-.9.5-1.3 1-1.3 '
-        '2M12 17.2v.1"/></svg>',
+        _STROKE + '<circle cx="12" cy="12" r="9.5"/><path d="M9 9.4a3 3 0 1 1 4.3 2.7c-.9.5'
+        '-1.3 1-1.3 2M12 17.2v.1"/></svg>',
     ),
     NO_FRACTURE_SEEN: (
         "none", "No fracture seen",
-        _STROKE + '<circle cx="10.5" cy="10.5" r="7.5"/><path d="m16 16 5.5 5.5M7.5 10.5h6"/></svg>',
+        _STROKE + '<circle cx="10.5" cy="10.5" r="7.5"/>'
+        '<path d="m16 16 5.5 5.5M7.5 10.5h6"/></svg>',
     ),
     OUT_OF_SCOPE: (
         "scope", "Out of scope",
@@ -113,7 +114,8 @@ def gauge(prediction: Prediction) -> str:
     return (
         f'<div class="fd-gauge" role="img" aria-label="{escape(words)}">'
         f'<div class="fd-track">{zones}</div>'
-        f'<div class="fd-needle" style="left:{100 * prediction.probability:.2f}%"></div>{ticks}</div>'
+        f'<div class="fd-needle" style="left:{100 * prediction.probability:.2f}%"></div>'
+        f"{ticks}</div>"
     )
 
 
@@ -174,7 +176,7 @@ def regions_list(prediction: Prediction) -> str:
     rows = "".join(
         f'<li><button type="button" data-region="{index}"><span class="n">{index + 1}</span>'
         f"<span>{escape(place(region, prediction))}<br><small>{region.width:.0f} &times; "
-        f"{region.height:.0f} px{'' if region.score >= prediction.calibration.rule_in else ', weak'}"
+        f"{region.height:.0f} px{', weak' * (region.score < prediction.calibration.rule_in)}"
         f'</small></span><span class="p">{percent(region.score)}</span></button></li>'
         for index, region in enumerate(prediction.regions)
     )
@@ -220,7 +222,8 @@ def progress(done: int, total: int, words: str) -> str:
     return (
         f'<div class="fd-progress"><p class="fd-hint" role="status">{escape(words)}</p>'
         f'<div class="bar" role="progressbar" aria-label="Films read" aria-valuemin="0" '
-        f'aria-valuemax="{total}" aria-valuenow="{done}"><i style="width:{share:.1f}%"></i></div></div>'
+        f'aria-valuemax="{total}" aria-valuenow="{done}"><i style="width:{share:.1f}%"></i></div>'
+        "</div>"
     )
 
 

@@ -1,6 +1,6 @@
 """Example films: eight real ones in the git-ignored `demo/examples/`, or else phantoms.
 
-    python -m demo.examples --from FOLDER      takes eight test films of FracAtlas into demo/examples/
+    python -m demo.examples --from FOLDER    takes eight test films of FracAtlas into demo/examples/
 
 The folder given is FracAtlas in the layout with a `manifest.csv` (file, split, fractured, ...) and
 an `annotations.json` (COCO), as described in the documentation for engineers.
@@ -142,10 +142,14 @@ def copy_examples(source: Path, folder: Path = FOLDER) -> list[Example]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m demo.examples", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("--from", dest="source", type=Path, required=True, metavar="FOLDER",
-                        help="FracAtlas with manifest.csv, annotations.json and images/")  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="python -m demo.examples", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument(
+        "--from", dest="source", type=Path, required=True, metavar="FOLDER",
+        help="FracAtlas with manifest.csv, annotations.json and images/",
+    )  # fmt: skip
     source = parser.parse_args(arguments).source
     try:
         examples = copy_examples(source)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import gradio as gr
 
 from demo import cards
+from demo.download import download, saver
 from demo.examples import Example
 from demo.reading import ABSENT, PRESENT, Reading, agreement, post_test, starting_prevalence
 from demo.theme import asset, html
@@ -41,26 +39,14 @@ scores alone. The map shows them as the calibrated probability of a fracture at 
 fixed scale for all films: a film without suspicion stays plain. The white line runs at the rule-in
 point; solid boxes reach it, dashed ones do not. On the network's last map it is exactly Grad-CAM.
 
-**What it is not.** It is no outline of an injury and no measure of its size or severity. A plain map
-does not exclude a fracture; a hot spot can be an overlap, a growth plate or an artefact. Numbers of
-places and of the whole film are calibrated apart, so they need not be equal.
+**What it is not.** It is no outline of an injury and no measure of its size or severity. A plain
+map does not exclude a fracture; a hot spot can be an overlap, a growth plate or an artefact.
+Numbers of places and of the whole film are calibrated apart, so they need not be equal.
 """
 FORMULA = (
     "Odds before the film x likelihood ratio = odds after it. The ratio is p/(1-p) x (1-q)/q: p is "
     "the calibrated probability above, q the share of fractured films it was calibrated at."
 )
-
-
-def download(name: str, mime: str, data: bytes) -> str:
-    """A message for the `saver`: the browser offers these bytes as a file; none is kept here."""
-    return json.dumps({
-        "name": name, "mime": mime, "data": base64.b64encode(data).decode(), "once": token_hex(4),
-    })  # fmt: skip
-
-
-def saver() -> gr.HTML:
-    """An invisible element that turns a `download` message into a saved file."""
-    return html("", html_template="<span></span>", js_on_load=asset("saver.js"), padding=False)
 
 
 def examples_strip(examples: Sequence[Example]) -> str:
@@ -267,7 +253,11 @@ class FilmTab:
         if reading is None:
             return self.refuse(cards.error_card(GONE))
         if answer not in (PRESENT, ABSENT):
-            raise gr.Error("Choose your reading first.", title="Your turn", duration=5)
+            waiting = list(self.show(reading, before))
+            waiting[self.shown.index(self.verdict)] = cards.error_card(
+                "Choose your reading first: is there a fracture or not?", "Your turn"
+            )
+            return tuple(waiting)
         mark = reading.mark if answer == PRESENT else None
         return self.show(replace(reading, own=answer, mark=mark, revealed=True), before)
 

@@ -21,7 +21,7 @@ from detector import FractureDetector
 
 TITLE = "Fracture detector"
 FILM_TAB = "film"
-SESSIONS = 200  # visitors whose readings are held at once; the oldest is dropped beyond
+SESSIONS = 100  # visitors whose readings are held at once; the oldest is dropped beyond
 HEAD = (
     f"<style>{asset('page.css')}\n{asset('viewer.css')}</style><script>{asset('page.js')}</script>"
     '<meta name="robots" content="noindex" />'

@@ -1,8 +1,9 @@
 """A study: several views of one patient, a verdict for each and one for all of them.
 
 The rule: the study is as suspicious as its most suspicious view. One view with `fracture likely`
-makes the study `fracture likely`; else one `uncertain` view makes it `uncertain`; it is `no fracture
-seen` only if every view that the model can judge says so; with no such view it is `out of scope`.
+makes the study `fracture likely`; else one `uncertain` view makes it `uncertain`; it is `no
+fracture seen` only if every view that the model can judge says so; with no such view it is `out of
+scope`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import gradio as gr
 
 from demo import cards
-from demo.film import BROKEN, HOUR, MODEL, QUICK, FilmTab, logger
+from demo.film import BROKEN, GONE, HOUR, MODEL, QUICK, FilmTab, logger
 from demo.reading import Reading
 from demo.theme import html
 from demo.view import picture
@@ -26,8 +27,8 @@ from detector.output import percent
 
 MAX_VIEWS = 12
 RULE = (
-    "The study is as suspicious as its most suspicious view. It is 'no fracture seen' only if every "
-    "view that could be judged says so. More views find more, and give more false alarms too."
+    "The study is as suspicious as its most suspicious view. It is 'no fracture seen' only if "
+    "every view that could be judged says so. More views find more, and give more false alarms too."
 )
 
 
@@ -155,7 +156,8 @@ class StudyTab:
         """Show one of the views in the film tab."""
         index = int(event.index)
         if not views or not 0 <= index < len(views):
-            raise gr.Error("The study is no longer in memory. Choose its films again.")
+            gone = cards.error_card(GONE, "The study is gone")
+            return gr.Tabs(selected=self.film_tab), *self.film.refuse(gone)
         result = views[index].result
         if isinstance(result, RadiographError):
             return gr.Tabs(selected=self.film_tab), *self.film.refuse(cards.error_card(str(result)))

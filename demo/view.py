@@ -82,6 +82,7 @@ def viewer_message(
         "table": None,
         "regions": [],
         "truth": [],
+        "relative": prediction.heat.scale is None,
         "marking": marking,
         "mark": mark,
         "rule_in": calibration.rule_in,
@@ -89,7 +90,8 @@ def viewer_message(
         "alt": alt,
     }
     if with_heat:
-        heat = cv2.convertScaleAbs(shrink(prediction.heatmap, HEAT_SIDE), alpha=255.0)
+        # Not `heatmap`, which the prediction would keep: it is as large as the film.
+        heat = cv2.convertScaleAbs(shrink(prediction.heat.on_film(), HEAT_SIDE), alpha=255.0)
         message["heat"] = data_uri(heat)
         message["table"] = base64.b64encode(colour_table(0.0).tobytes()).decode()
         message["regions"] = prediction.to_dict()["regions"]

@@ -55,7 +55,7 @@ async function load(text) {
   Object.assign(view, {
     id: data.id, film: values, deep: data.deep, iw: film.width, ih: film.height,
     w: data.width, h: data.height, regions: data.regions, truth: data.truth,
-    mark: data.mark, marking: data.marking, ruleIn: data.rule_in, ruleOut: data.rule_out,
+    mark: data.mark, marking: data.marking, relative: data.relative, ruleIn: data.rule_in, ruleOut: data.rule_out,
     table: data.table ? bytes(data.table) : null, chosen: -1,
   });
   view.heat = null;
@@ -254,7 +254,7 @@ function showSettings() {
   }
   ask('.fv-legend i').style.background = `linear-gradient(90deg, ${stops.join(',')})`;
   ask('.fv-lo').textContent = share(view.threshold);
-  ask('.fv-hi').textContent = '100 % fracture here';
+  ask('.fv-hi').textContent = view.relative ? 'strongest on this film' : '100 % fracture here';
 }
 
 function automaticWindow() {

@@ -18,7 +18,8 @@ from typing import Any
 import gradio as gr
 
 from demo import cards
-from demo.film import BROKEN, HOUR, QUICK, download, logger, saver
+from demo.download import download, saver
+from demo.film import BROKEN, HOUR, QUICK, logger
 from demo.theme import html
 from demo.view import picture
 from detector import FractureDetector, Prediction, RadiographError

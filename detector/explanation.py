@@ -93,9 +93,11 @@ def find_regions(
     fine[int(np.ceil(letterbox.inner[0] / step)) :] = -np.inf
     fine[:, int(np.ceil(letterbox.inner[1] / step)) :] = -np.inf
     least = calibration.place.value(calibration.rule_out)
+    # The slope of a place that was found already is no further place.
+    peaks = fine >= cv2.dilate(fine, np.ones((3, 3), np.uint8))
     regions: list[Region] = []
     while len(regions) < MAX_REGIONS:
-        row, column = np.unravel_index(int(fine.argmax()), fine.shape)
+        row, column = np.unravel_index(int(np.where(peaks, fine, -np.inf).argmax()), fine.shape)
         peak = float(fine[row, column])
         if not peak >= least:
             break
@@ -254,8 +256,8 @@ def draw_regions(
         else:
             lines = _dashes(corners, 5.0 * thick)
         closed = region.score >= calibration.rule_in
-        cv2.polylines(out, lines, closed, (0, 0, 0), thick + 2, cv2.LINE_AA)
-        cv2.polylines(out, lines, closed, REGION_COLOUR, thick, cv2.LINE_AA)
+        cv2.polylines(out, lines, closed, (0, 0, 0), thick + 2)
+        cv2.polylines(out, lines, closed, REGION_COLOUR, thick)
     return out
 
 

@@ -86,7 +86,8 @@ class Letterbox:
 def _cubic(at: np.ndarray, count: int) -> np.ndarray:
     """Matrix (k, count) that interpolates ``count`` samples at fractional positions ``at`` (k,).
 
-    Keys' cubic convolution (1981) with a = -0.75; beyond the ends the end samples repeat.
+    Keys' cubic convolution (1981) with a = -0.75. Beyond the ends the samples are mirrored, so that
+    a peak in the outermost sample lies in its middle, as everywhere else.
     """
     first = np.floor(at).astype(np.int64)
     t = (at - first).astype(np.float32)
@@ -100,5 +101,7 @@ def _cubic(at: np.ndarray, count: int) -> np.ndarray:
 
     matrix = np.zeros((len(at), count), np.float32)
     for offset, weight in ((-1, far(1 + t)), (0, near(t)), (1, near(1 - t)), (2, far(2 - t))):
-        np.add.at(matrix, (np.arange(len(at)), np.clip(first + offset, 0, count - 1)), weight)
+        index = np.abs(first + offset)
+        index = np.clip(np.where(index < count, index, 2 * (count - 1) - index), 0, count - 1)
+        np.add.at(matrix, (np.arange(len(at)), index), weight)
     return matrix

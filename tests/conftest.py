@@ -77,6 +77,18 @@ def detector() -> FractureDetector:
     return FractureDetector.from_pretrained()
 
 
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights folder of a small random network: quick, and right about nothing."""
+    from tiny import tiny_model
+
+    from detector.checkpoint import write_weights
+
+    folder, model = tmp_path_factory.mktemp("tiny") / "weights", tiny_model()
+    write_weights(folder, model.network, model.scope, model.config)
+    return folder
+
+
 # One browser per test module, not per session: while Playwright's synchronous face is open it keeps
 # an event loop running in this thread, and `asyncio.run` in any other test would fail.
 @pytest.fixture(scope="module")

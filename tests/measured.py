@@ -12,7 +12,6 @@ import numpy as np
 
 from detector.calibration import Calibration, Logistic
 from detector.checkpoint import ModelConfig
-from detector.engine import Engine
 from detector.network import Architecture
 from detector.radiograph import load_radiograph
 from detector.scope import ScopeCheck
@@ -34,7 +33,9 @@ class RuleDetector:
     """P(fracture) is the brightest grey level; the heatmap is the film; colour is out of scope."""
 
     config: ModelConfig = field(default_factory=make_config)
-    engine: Engine = SimpleNamespace(name="rule", precision="exact")  # type: ignore[assignment]
+    engine: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(name="rule", precision="exact")
+    )
     model: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(sha256="0" * 64))
 
     def predict(self, film: object) -> SimpleNamespace:
@@ -53,8 +54,7 @@ class RuleDetector:
 
 def write_film(path: Path, peak: float, at: tuple[int, int] = (35, 45)) -> None:
     """A film whose brightest spot, of ``peak`` in [0, 1], lies at ``at`` (x, y)."""
-    grain = np.random.default_rng(0).integers(0, 2, SHAPE, dtype=np.uint8) * 60
-    film = np.minimum(grain, int(peak * 200)).astype(np.uint8)
+    film = np.random.default_rng(0).integers(0, 10, SHAPE, dtype=np.uint8)
     film[at[1], at[0]] = round(peak * 255)
     cv2.imwrite(str(path), film)
 

@@ -71,6 +71,15 @@ def test_cache_gives_the_same_and_sees_a_changed_file(tmp_path: Path) -> None:
     assert next(fingerprint_all([path], cache=cache)).digest != first.digest
 
 
+def test_kept_matches_are_those_that_were_found(tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{i}.png", turned(film(i % 3), 5 * i)) for i in range(6)]
+    prints, cache = list(fingerprint_all(paths)), tmp_path / "cache"
+    (first, groups), (second, again) = (find_matches(prints, paths, cache=cache) for _ in range(2))
+    assert first == second and groups.tolist() == again.tolist() == [0, 1, 2, 0, 1, 2]
+    _, fewer = find_matches(prints[:4], paths[:4], cache=cache)
+    assert fewer.tolist() == [0, 1, 2, 0]
+
+
 def test_truncation() -> None:
     for suffix in (".jpg", ".png"):
         data = cv2.imencode(suffix, film(1))[1].tobytes()

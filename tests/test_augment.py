@@ -67,7 +67,7 @@ def test_a_drawn_dot_lands_in_the_positive_cells(stride: int) -> None:
         taught_intact = (target.places == 0) & (target.place_weight > 0)
         assert light[taught_intact].max() < 0.1
         if target.film == 1 and target.film_weight == 1:
-            assert light[target.places == 1].max() > 0.9 * light.max()
+            assert light[target.places == 1].max() > 0.75 * light.max()
 
 
 def test_whole_cuts_nothing_off() -> None:

@@ -99,9 +99,10 @@ def test_the_card_holds_every_section(weights):
     text = page(weights)
     headings = re.findall(r"^##+ (.*)$", text, re.MULTILINE)
     for heading in (
-        "Intended use", "What it says", "Results", "Operating points", "Subgroups of FracAtlas films",
-        "Calibration", "Pointing", "What stays weak", "Robustness", "Scope", "Data", "Leakage",
-        "Training", "Limits", "Reporting checklists", "Licence", "Citation",
+        "Intended use", "What it says", "Results", "Operating points",
+        "Subgroups of FracAtlas films", "Calibration", "Pointing", "What stays weak", "Robustness",
+        "Scope", "Data", "Leakage", "Training", "Limits", "Reporting checklists", "Licence",
+        "Citation",
     ):
         assert heading in headings
     assert "f5.png" in text and "i8.png" in text  # failures, in words

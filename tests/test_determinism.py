@@ -37,15 +37,13 @@ print(json.dumps(said))
 def test_every_process_and_thread_count_says_the_same(engine: str) -> None:
     if engine == "openvino":
         pytest.importorskip("openvino", reason="OpenVINO is not installed (extra 'fast')")
-    runs = [
-        subprocess.Popen(
+    said = []
+    for threads in ("1", "2"):
+        done = subprocess.run(
             [sys.executable, "-c", SCRIPT, engine],
-            cwd=ROOT, stdout=subprocess.PIPE, text=True,
+            cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True,
             env={**os.environ, "OMP_NUM_THREADS": threads, "PYTHONHASHSEED": threads},
         )
-        for threads in ("1", "2", "3")
-    ]
-    said = [json.loads(run.communicate(timeout=280)[0]) for run in runs]
+        said.append(json.loads(done.stdout))
     assert said[0]["engine"] == engine
     assert said[1] == said[0]
-    assert said[2] == said[0]

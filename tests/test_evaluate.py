@@ -90,9 +90,9 @@ def test_before_calibration_is_the_plain_sigmoid_of_the_logit(readings):
     labels = np.array([r.record.fractured for r in readings])
     after = np.array([r.probability for r in readings])
     before = 1 / (1 + np.exp(-np.array([r.logit for r in readings])))
-    assert figures["brier_after"]["value"] == pytest.approx(np.mean((after - labels) ** 2), abs=1e-4)
-    assert figures["brier_before"]["value"] == pytest.approx(
-        np.mean((before - labels) ** 2), abs=1e-4)
+    for when, said in (("before", before), ("after", after)):
+        by_hand = np.mean((said - labels) ** 2)
+        assert figures[f"brier_{when}"]["value"] == pytest.approx(by_hand, abs=1e-4)
     assert figures["ece_before"]["value"] != figures["ece_after"]["value"]
 
 
@@ -171,8 +171,9 @@ def test_everything_lands_in_config_json_and_on_the_card(folder, tmp_path, monke
 
 
 def test_a_sample_of_the_films_cannot_be_kept(folder, tmp_path):
+    command = ["--weights", str(tmp_path), "--data", str(folder), "--films", "3", "--write"]
     with pytest.raises(SystemExit):
-        evaluate.main(["--weights", str(tmp_path), "--data", str(folder), "--films", "3", "--write"])
+        evaluate.main(command)
 
 
 def test_what_train_shares_with_held_out_films_is_counted(tmp_path):
@@ -230,7 +231,7 @@ def test_a_detector_that_reads_corners_is_found_out(folder, tmp_path):
     # Where the spot lies in the middle, the corners say nothing.
     rows = [{**row, "at": (45, 60)} for row in rows]
     records = films_of([write_set(tmp_path / "middle", rows)], "val")
-    assert robustness.corner_figures(RuleDetector(), records)["auc"]["value"] <= 0.75
+    assert robustness.corner_figures(RuleDetector(), records)["auc"]["value"] == 0.5
 
 
 def test_intact_crops_keep_clear_of_every_box():

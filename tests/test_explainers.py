@@ -146,7 +146,7 @@ def test_nothing_stays_behind(method: str) -> None:
     for _ in range(2):
         explainers.explain(canvas, letterbox, method)
     before = _tensors()
-    for _ in range(20):
+    for _ in range(10):
         explainers.explain(canvas, letterbox, method)
     assert _tensors() == before
     for module in (*network.modules(), *explainers._network.modules()):

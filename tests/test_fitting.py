@@ -102,9 +102,23 @@ def test_fit_calibration_finds_points_places_and_extent() -> None:
     assert calibration.prevalence == 0.5
     # At the place of a fracture the evidence is about 3, at a decoy about -1.
     assert calibration.place.probability(3.5) > 0.8 and calibration.place.probability(-2) < 0.2
-    assert calibration.extent == 2.0
+    assert 1.5 <= calibration.extent <= 2.5
     found = find_regions(val["evidence"][0], val["letterboxes"][0], calibration)[0]
-    assert [found.x, found.y, found.width, found.height] == pytest.approx(val["boxes"][0][0], abs=8)
+    assert [found.x, found.y, found.width, found.height] == pytest.approx(val["boxes"][0][0], abs=9)
+
+
+def test_the_extent_follows_the_boxes() -> None:
+    val = films(60)
+    usual = fit_calibration(**val).extent
+    for box in val["boxes"]:
+        box[:, :2] += box[:, 2:] / 4  # half as wide and high, around the same place
+        box[:, 2:] /= 2
+    assert fit_calibration(**val).extent < usual
+
+
+def test_few_films_rule_nothing_out() -> None:
+    calibration = fit_calibration(**films(12))
+    assert 0 < calibration.rule_out < 1e-5 and calibration.rule_in == 1
 
 
 def test_fractured_films_without_boxes_are_left_out_of_the_places() -> None:

@@ -50,7 +50,9 @@ def _difference(network: EvidenceNetwork, film: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("stride", [8, 16])
-@pytest.mark.parametrize(("seed", "size"), enumerate([(64, 64), (64, 160), (256, 32), (128, 224)]))
+@pytest.mark.parametrize(
+    ("seed", "size"), list(enumerate([(64, 64), (64, 160), (256, 32), (128, 224)])),
+)
 def test_one_pass_grad_cam_is_the_librarys(size: tuple[int, int], seed: int, stride: int) -> None:
     film = torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(seed + 7))
     assert _difference(tiny_network(seed, stride), film) <= 1e-6

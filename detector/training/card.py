@@ -85,7 +85,7 @@ def render(config: ModelConfig, sha256: str) -> str:
         "by item number.",
         "\n".join(table(["CLAIM", "Where"], text.CLAIM_ITEMS)),
         "\n".join(table(["TRIPOD+AI", "Where"], text.TRIPOD_ITEMS)),
-        "## Every figure again", _recreate(bool(figures)),
+        "## Every figure again", _recreate(figures),
         "## Licence", "Code and weights: Apache-2.0. The training data keep their own licences "
         "(see *Data*); no film is part of the code or the weights.",
         "## Citation", text.CITATION,
@@ -188,18 +188,18 @@ def _training(config: ModelConfig) -> Iterator[str]:
         yield "\n".join(table(["provenance", "value"], flat(rest)))
 
 
-def _recreate(measured: bool) -> str:
-    command = (
-        "```sh\npython -m detector.training.evaluate --weights weights --split test --write \\\n"
+def _recreate(figures: Mapping[str, Any]) -> str:
+    modules = ["evaluate", *(["trust"] if "trust" in figures else [])]
+    commands = [
+        f"python -m detector.training.{module} --weights weights --split test --write \\\n"
         "    --data ../shared/data/fracatlas --data ../shared/data/sr2022 \\\n"
-        "    --data ../shared/data/multiregion_pictures\n"
-        "python -m detector.training.card --weights weights   # the card from config.json alone\n"
-        "```"
-    )
-    if not measured:
-        return "This model has not been measured yet:\n\n" + command
-    return ("This card was written by the first of these commands, from `config.json`:\n\n"
-            + command)
+        "    --data ../shared/data/multiregion_pictures"
+        for module in modules
+    ]
+    commands.append("python -m detector.training.card --weights weights   # from config.json alone")
+    said = ("These commands measure the figures, keep them in `config.json` and write this card:"
+            if figures else "This model has not been measured yet. What measures it:")
+    return "\n".join([said, "", "```sh", *commands, "```"])
 
 
 def main(argv: list[str] | None = None) -> int:

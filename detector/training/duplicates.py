@@ -8,9 +8,12 @@ outline, the same hand also in its texture.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +22,7 @@ import numpy as np
 
 from detector.training.fingerprint import (
     ANGLES,
+    VERSION,
     VIEWS,
     Fingerprint,
     decode_grey,
@@ -203,16 +207,45 @@ def one_picture(rings: float, detail: float) -> bool:
     return rings >= CERTAIN_RINGS or detail >= CERTAIN_DETAIL or strong
 
 
+def _key(prints: Sequence[Fingerprint]) -> str:
+    """Names a comparison: the same files in the same order by the same rules."""
+    rules = (VERSION, CERTAIN_RINGS, CERTAIN_DETAIL, STRONG_RINGS, STRONG_DETAIL, WORTH_A_LOOK,
+             SAME_OUTLINE, _NEIGHBOURS, _ROUNDS, _DETAIL_SIZE)  # fmt: skip
+    text = repr(rules) + "".join(one.digest for one in prints)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 def find_matches(
     prints: Sequence[Fingerprint],
     paths: Sequence[Path],
     progress: Callable[[Iterable], Iterable] = iter,
+    cache: Path | None = None,
 ) -> tuple[list[Match], np.ndarray]:
     """Matches that join the films into groups, and (N,) group labels (smallest index of each).
 
     The matches form a spanning forest of the groups and not every pair of them. ``paths`` are read
-    again only for pairs that the fingerprints leave open.
+    again only for pairs that the fingerprints leave open. ``cache``: a folder that keeps the
+    matches of a set of files, by the hashes of their bytes.
     """
+    file = cache / f"matches-{_key(prints)}.json" if cache else None
+    if file and file.exists():
+        matches = [Match(*row) for row in json.loads(file.read_text())]
+        sets = UnionFind(len(prints))
+        for match in matches:
+            sets.join(match.first, match.second)
+        return matches, sets.labels()
+    matches, labels = _find(prints, paths, progress)
+    if file:
+        cache.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps([astuple(match) for match in matches]))
+        part.replace(file)
+    return matches, labels
+
+
+def _find(
+    prints: Sequence[Fingerprint], paths: Sequence[Path], progress: Callable[[Iterable], Iterable]
+) -> tuple[list[Match], np.ndarray]:
     sets = UnionFind(len(prints))
     matches: list[Match] = []
     for kind in ("digest", "pixels"):

@@ -77,6 +77,7 @@ def balanced_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 _PROVISIONAL = Logistic(1.0, 0.0)
+_LEAST = 1e-6
 
 
 def fit_calibration(
@@ -98,11 +99,12 @@ def fit_calibration(
     film = fit_logistic(logits, labels)
     probabilities = film.probability(np.asarray(logits, np.float64))
     # 'fracture likely' never stands beside the label 'not fractured', nor the other way round.
-    rule_out = min(conformal_rule_out(probabilities[labels]), 0.5)
+    # Not 0 either, which no evidence has: too few films for a cut give one that nothing is under.
+    rule_out = min(max(conformal_rule_out(probabilities[labels]), _LEAST), 0.5)
     rule_in = max(conformal_rule_in(probabilities[~labels]), 0.5)
 
     known = [i for i in range(len(labels)) if not labels[i] or len(boxes[i])]
-    anything = Calibration(film, _PROVISIONAL, 1e-6, 1.0, 1.0, float(labels.mean()))
+    anything = Calibration(film, _PROVISIONAL, _LEAST, 1.0, 1.0, float(labels.mean()))
     peaks, hits = [], []
     for i in known:
         for region, peak in _peaks(evidence[i], letterboxes[i], anything):
@@ -110,7 +112,7 @@ def fit_calibration(
             peaks.append(peak)
             hits.append(points_at(region, boxes[i], shape, POINTING_TOLERANCE))
     place = _fit_place(np.array(peaks), np.array(hits, bool))
-    extent = _best_extent(evidence, letterboxes, boxes, place)
+    extent = _best_extent(evidence, letterboxes, boxes, place, rule_out)
     return Calibration(film, place, rule_out, rule_in, extent, float(labels.mean()))
 
 
@@ -140,12 +142,16 @@ def _best_extent(
     letterboxes: Sequence[Letterbox],
     boxes: Sequence[np.ndarray],
     place: Logistic,
+    rule_out: float,
 ) -> float:
-    """The extent at which the strongest region fits the boxes best (mean IoU with the best box)."""
+    """The extent at which the strongest region fits the boxes best (mean IoU with the best box).
+
+    At the operating point in use: places under it are not shown, so they count for nothing.
+    """
     fractured = [i for i in range(len(boxes)) if len(boxes[i])]
     best, best_iou = 1.0, -1.0
-    for extent in (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0):
-        calibration = Calibration(_PROVISIONAL, place, 1e-6, 1.0, extent, 0.5)
+    for extent in (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0):
+        calibration = Calibration(_PROVISIONAL, place, rule_out, 1.0, extent, 0.5)
         overlaps = []
         for i in fractured:
             regions = find_regions(evidence[i], letterboxes[i], calibration)

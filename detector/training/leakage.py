@@ -118,7 +118,7 @@ def look_at(
     results = list(fingerprint_all(paths, cache=cache, workers=workers, progress=reading))
     read = [i for i, one in enumerate(results) if isinstance(one, Fingerprint)]
     films, prints = [records[i] for i in read], [results[i] for i in read]
-    matches, found = find_matches(prints, [r.path for r in films], progress=matching)
+    matches, found = find_matches(prints, [r.path for r in films], progress=matching, cache=cache)
     broken = [one for one in results if isinstance(one, Unreadable)]
     return Look(films, prints, matches, found, join_groups(films, found), broken)
 

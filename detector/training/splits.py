@@ -41,7 +41,8 @@ def group_films(
     read = [i for i, one in enumerate(found) if isinstance(one, Fingerprint)]
     pictures = -1 - np.arange(len(records))
     if read:
-        _, labels = find_matches([found[i] for i in read], [records[i].path for i in read])
+        paths = [records[i].path for i in read]
+        _, labels = find_matches([found[i] for i in read], paths, cache=cache)
         pictures[read] = labels
     labels = join_groups(records, pictures)
     sizes = np.bincount(labels, minlength=len(records))

@@ -1,0 +1,106 @@
+"""Thousands of predictions in one process: does anything leak?
+
+    python benchmarks/soak.py                      # 10,000 predictions
+    python benchmarks/soak.py --count 500
+
+Films of many shapes (also extreme ones), of every format, and broken files, read one after another
+with heatmap and overlay, every tenth with another method of explanation. Memory, threads, open
+files, child processes and temporary files are noted on the way; between the first fifth and the end
+memory may grow by at most `--memory` MiB and nothing else at all. The exit code is 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import itertools
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import measuring
+import numpy as np
+import psutil
+from measuring import as_dicom, as_picture, phantom_grey, table
+
+
+def inputs() -> list[bytes]:
+    """Films of every shape that the letterbox makes, and files that are none."""
+    base = phantom_grey(454, 373)
+    films = []
+    for index in range(1, 15):  # longest side 448, the other from 32 in steps of 32
+        tall = np.resize(base, (454, index * 32))
+        films += [as_picture(tall), as_picture(tall.T, "PNG"), as_dicom(tall)]
+    films.append(as_picture(phantom_grey(2500, 2000)))
+    whole = films[0]
+    return [*films, b"", b"no film", whole[: len(whole) // 2], films[2][:300]]
+
+
+def state(process: psutil.Process) -> tuple[float, int, int, int, int]:
+    """Resident MiB, threads, open files, children, entries in the folder for temporary files."""
+    gc.collect()
+    return (
+        process.memory_info().rss / 2**20, process.num_threads(), process.num_fds(),
+        len(process.children(recursive=True)), len(list(Path(tempfile.gettempdir()).iterdir())),
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=10_000, help="predictions (%(default)s)")
+    parser.add_argument("--memory", type=float, default=40.0,
+                        help="MiB that it may grow by after the first fifth (%(default)s)")
+    arguments = parser.parse_args()
+
+    from detector import FractureDetector, RadiographError
+    from detector.explainers import METHODS
+
+    # A folder of its own, so that other programs' temporary files do not count.
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        detector = FractureDetector.from_pretrained()
+        print(measuring.machine_facts(
+            engine=f"{detector.engine.name} {detector.engine.precision}",
+            predictions=arguments.count,
+        ))
+        process = psutil.Process()
+        films = inputs()
+        methods = itertools.cycle(METHODS)
+        step = max(1, arguments.count // 10)
+        notes, refused, started = [], 0, time.perf_counter()
+        for index in range(1, arguments.count + 1):
+            method = next(methods) if index % 10 == 0 else "gradcam"
+            try:
+                prediction = detector.predict(films[index % len(films)], method=method)
+                prediction.overlay()
+                if not np.isfinite(prediction.heatmap).all():
+                    raise SystemExit(f"prediction {index}: the heatmap is not finite")
+                del prediction
+            except RadiographError:
+                refused += 1
+            if index % step == 0:
+                notes.append((index, *state(process)))
+        seconds = time.perf_counter() - started
+        tempfile.tempdir = None
+    print()
+    print(table(("predictions", "memory MiB", "threads", "open files", "children",
+                 "temporary files"), [(f"{n[0]:,}", f"{n[1]:.0f}", *n[2:]) for n in notes]))
+    rate = arguments.count / seconds
+    print(f"\n{refused} broken files refused; {rate:.1f} predictions a second.")
+
+    early, late = notes[min(1, len(notes) - 1)], notes[-1]
+    names = ("memory", "threads", "open files", "children", "temporary files")
+    grown = [
+        f"{name} grew from {a:.0f} to {b:.0f}"
+        for name, a, b in zip(names, early[1:], late[1:], strict=True)
+        if b - a > (arguments.memory if name == "memory" else 0)
+    ]
+    print("; ".join(grown) if grown else "Nothing leaked.")
+    return 1 if grown else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Films per second of `train.py` against the same network in a plain loop.
+
+    python benchmarks/training_speed.py                     # phantoms; a few minutes on two cores
+    python benchmarks/training_speed.py --size 320 --batch 8 --films 64
+
+The plain loop runs the same network, precision, batch and optimiser on one batch that lies ready in
+memory: what the hardware could do if nothing had to be loaded, augmented or averaged. The loader
+alone says whether it can keep up. Epochs of all three take turns. Runs on the GPU where there is
+one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import measuring
+from measuring import ratio, spread, table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", type=int, default=448, help="longest side (%(default)s)")
+    parser.add_argument("--batch", type=int, default=16, help="films a step (%(default)s)")
+    parser.add_argument("--films", type=int, default=160, help="synthetic films (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="epochs of each (%(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="loader processes (%(default)s)")
+    parser.add_argument("--precision", choices=("auto", "bf16", "float32"), default="auto")
+    arguments = parser.parse_args()
+
+    import torch
+    from timm.utils import ModelEmaV3
+    from torch.utils.data import DataLoader
+
+    import train
+    from detector.training.dataset import EpochDataset, cache_films
+    from detector.training.layouts import read_manifest
+    from detector.training.losses import film_loss, place_loss
+    from detector.training.recipe import Recipe
+    from detector.training.sources import draw_phantoms
+
+    bf16 = train.wants_bf16(arguments.precision)
+    accelerator = train.make_accelerator(bf16)
+    device = accelerator.device
+    print(measuring.machine_facts(
+        device=torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
+        precision="bf16" if bf16 else "float32", batch=arguments.batch, size=arguments.size,
+        **{"loader processes": arguments.workers},
+    ))
+    recipe = replace(Recipe(), sizes=(arguments.size,), batch=arguments.batch,
+                     epochs=arguments.rounds + 1)
+    network = train.make_network(recipe, None, pretrained=False)
+    network = network.to(device, memory_format=torch.channels_last)
+    optimizer = train.make_optimizer(network, recipe)
+    average = ModelEmaV3(network, decay=recipe.ema, use_warmup=True)
+    network, optimizer = accelerator.prepare(network, optimizer)
+    plain = accelerator.unwrap_model(network)
+
+    with tempfile.TemporaryDirectory() as folder:
+        draw_phantoms(Path(folder), {"train": arguments.films}, 0)
+        films, _ = cache_films(read_manifest(Path(folder)), round(arguments.size * 1.15))
+
+    def loader(epoch: int) -> DataLoader:
+        return DataLoader(EpochDataset(films, recipe, epoch), batch_size=recipe.batch,
+                          num_workers=arguments.workers, drop_last=True)
+
+    ready = [part.to(device) for part in next(iter(loader(0)))]
+
+    def plain_loop(steps: int) -> float:
+        network.train()
+        canvas, label, weight, places, mask = ready
+        started = time.perf_counter()
+        for _ in range(steps):
+            logit, evidence, _ = network(canvas.contiguous(memory_format=torch.channels_last))
+            loss = film_loss(logit, label, weight, recipe.smoothing, weight.sum())
+            loss = loss + recipe.place_weight * place_loss(
+                evidence + plain.place_bias, places, mask, places.sum()
+            )
+            optimizer.zero_grad()
+            accelerator.backward(loss)
+            optimizer.step()
+        loss.item()  # waits for the device
+        return steps * recipe.batch / (time.perf_counter() - started)
+
+    def load_only(epoch: int) -> float:
+        started = time.perf_counter()
+        count = sum(len(batch[1]) for batch in loader(epoch))
+        return count / (time.perf_counter() - started)
+
+    steps = len(loader(0))
+    plain_loop(1)
+    rates: dict[str, list[float]] = {"train.py": [], "plain loop": [], "loader alone": []}
+    for epoch in itertools.islice(itertools.count(), arguments.rounds):
+        figures = train.train_epoch(
+            accelerator, network, average, optimizer, films, recipe, epoch, arguments.workers
+        )
+        rates["train.py"].append(figures["films_per_second"])
+        rates["plain loop"].append(plain_loop(steps))
+        rates["loader alone"].append(load_only(epoch))
+    base = rates["plain loop"]
+    print()
+    print(table(("", "films per second, median (quartiles)", "of the plain loop"), [
+        (name, spread(values), ratio(values, base)) for name, values in rates.items()
+    ]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The page's server: its programming interface, what it does not give away, and how it stops."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from page_server import page_address, save_film, start
+
+from detector import FractureDetector
+from detector.phantom import random_phantom
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("film")
+    return save_film(random_phantom(1, fractured=True).pixels, folder / "film.png")
+
+
+def get(path: str) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(page_address() + path, timeout=60) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def test_predict_says_what_the_detector_says(detector: FractureDetector, film: Path):
+    client = Client(page_address(), verbose=False)
+    answer = client.predict(handle_file(film), api_name="/predict")
+    assert answer == detector.predict(film).to_dict()
+
+
+def test_a_broken_film_is_an_error_with_its_sentence(tmp_path: Path):
+    broken = tmp_path / "film.png"
+    broken.write_text("<html>no film</html>")
+    client = Client(page_address(), verbose=False)
+    with pytest.raises(AppError, match="not a film"):
+        client.predict(handle_file(broken), api_name="/predict")
+
+
+def test_predict_batch_lists_a_broken_film_with_its_reason(detector, film: Path, tmp_path: Path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n")
+    client = Client(page_address(), verbose=False)
+    films = [handle_file(film), handle_file(broken)]
+    one, two = client.predict(films, api_name="/predict_batch")
+    assert one == {"file": "film.png", **detector.predict(film).to_dict()}
+    assert two["error"]["kind"] == "unreadable" and two["error"]["message"]
+
+
+def test_only_the_three_documented_endpoints_are_public():
+    client = Client(page_address(), verbose=False)
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(named) == {"/predict", "/predict_batch", "/model"}
+
+
+def test_over_plain_http(detector: FractureDetector, film: Path):
+    boundary = "film-boundary"
+    body = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="film.png"\r\n'
+        "Content-Type: image/png\r\n\r\n"
+    ).encode() + film.read_bytes() + f"\r\n--{boundary}--\r\n".encode()  # fmt: skip
+    (path,) = post("/gradio_api/upload", body, f"multipart/form-data; boundary={boundary}")
+    asked = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
+    event = post("/gradio_api/call/predict", json.dumps(asked).encode())["event_id"]
+    status, stream = get(f"/gradio_api/call/predict/{event}")
+    assert status == 200
+    (answer,) = json.loads(stream.decode().rpartition("data: ")[2])
+    assert answer == detector.predict(film).to_dict()
+
+
+def post(path: str, body: bytes, kind: str = "application/json"):
+    request = urllib.request.Request(page_address() + path, body, {"Content-Type": kind})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.loads(answer.read())
+
+
+def test_the_model_endpoint(detector: FractureDetector):
+    client = Client(page_address(), verbose=False)
+    assert client.predict(api_name="/model")["sha256"] == detector.model.sha256
+
+
+SECRETS = ("/etc/passwd", str(Path(__file__).resolve()), "../../../../etc/passwd",
+           "weights/model.safetensors", "..%2f..%2f..%2fetc%2fpasswd")  # fmt: skip
+
+
+@pytest.mark.parametrize("path", SECRETS)
+@pytest.mark.parametrize("route", ["/gradio_api/file=", "/file=", "/static/", "/assets/", "/"])
+def test_no_file_outside_the_cache_can_be_read(route: str, path: str):
+    for wanted in (path, urllib.parse.quote(path, safe="")):
+        status, body = get(route + wanted)
+        assert b"root:" not in body and b"def test_" not in body
+        assert status != 200 or b"<!doctype html" in body[:200].lower()
+
+
+def test_a_path_in_a_request_is_refused_unless_it_was_uploaded():
+    asked = {"data": [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}]}
+    event = post("/gradio_api/call/predict", json.dumps(asked).encode())["event_id"]
+    _, stream = get(f"/gradio_api/call/predict/{event}")
+    assert stream.startswith(b"event: error") and b"decision" not in stream
+
+
+def test_the_answers_carry_security_headers():
+    with urllib.request.urlopen(page_address() + "/", timeout=60) as answer:
+        headers = answer.headers
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_with_a_password_nothing_is_served_without_it_and_sigterm_stops_cleanly(film: Path):
+    process, address = start(
+        "--mcp", environment={"FRACTURE_USER": "reader", "FRACTURE_PASSWORD": "secret word"}
+    )
+    try:
+        for path in ("/config", "/gradio_api/info"):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(address + path, timeout=60)
+            assert refused.value.code == 401
+        client = Client(address, auth=("reader", "secret word"), verbose=False)
+        assert client.predict(handle_file(film), api_name="/predict")["decision"]
+        process.send_signal(signal.SIGTERM)
+        # Five seconds are promised; a machine that trains at the same time may take a little more.
+        assert process.wait(15) == 0
+    finally:
+        process.kill()

@@ -1,0 +1,80 @@
+"""What a prediction says, in words and in numbers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from detector.explanation import Heat, Region
+from detector.geometry import Letterbox
+from detector.prediction import Prediction
+from detector.radiograph import load_radiograph
+from detector.scope import ScopeCheck
+from tests.tiny import CALIBRATION
+
+
+@pytest.fixture
+def prediction() -> Prediction:
+    film = load_radiograph(np.random.default_rng(0).random((120, 90), np.float32))
+    letterbox = Letterbox.fit(120, 90, 96)
+    evidence = np.full((12, 12), -5.0, np.float32)
+    evidence[4, 5] = 6
+    return Prediction(
+        film=film, probability=0.71234567, decision="fracture likely",
+        regions=(Region(1.23456, 2, 30, 40, 0.9),), scope=ScopeCheck(True, 0.5), evidence=evidence,
+        heat=Heat(evidence, letterbox, CALIBRATION.place), calibration=CALIBRATION,
+        model={"version": "tiny", "sha256": "0" * 12},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("probability", "label", "confidence"),
+    [(0.8, "fractured", 0.8), (0.5, "fractured", 0.5), (0.1, "not fractured", 0.9)],
+)
+def test_label_and_confidence(
+    prediction: Prediction, probability: float, label: str, confidence: float
+) -> None:
+    prediction = replace(prediction, probability=probability)
+    assert prediction.label == label
+    assert prediction.confidence == pytest.approx(confidence)
+
+
+def test_heatmap_is_of_the_film_and_computed_once(prediction: Prediction) -> None:
+    heat = prediction.heatmap
+    assert heat.shape == (120, 90) and heat.dtype == np.float32
+    assert 0 <= heat.min() and heat.max() <= 1
+    assert prediction.heatmap is heat
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    np.testing.assert_allclose((row, column), (4.5 * 10, 5.5 * 10), atol=5)
+
+
+def test_overlay(prediction: Prediction) -> None:
+    painted = prediction.overlay()
+    assert painted.shape == (120, 90, 3) and painted.dtype == np.uint8
+    plain = np.repeat(prediction.grey[..., None], 3, axis=2)
+    assert (painted != plain).any()
+    np.testing.assert_array_equal(prediction.overlay(opacity=0, contour=False), plain)
+    np.testing.assert_array_equal(prediction.overlay(threshold=1.0, contour=False), plain)
+    assert (prediction.overlay(colormap="cividis") != painted).any()
+
+
+def test_to_dict_is_json_and_holds_no_pixels(prediction: Prediction) -> None:
+    values = prediction.to_dict()
+    text = json.dumps(values)
+    assert len(text) < 2000
+    assert json.loads(text) == values
+    assert values["probability"] == 0.7123 and values["confidence"] == 0.7123
+    assert values["regions"] == [
+        {"x": 1.2, "y": 2, "width": 30, "height": 40, "score": 0.9}
+    ]
+    assert values["film"] == {"width": 90, "height": 120}
+    assert values["operating_points"] == {"rule_out": 0.1, "rule_in": 0.6}
+    assert values["method"] == "gradcam"
+
+
+def test_a_prediction_is_itself_and_can_be_kept_in_a_set(prediction: Prediction) -> None:
+    assert prediction == prediction and prediction != replace(prediction)
+    assert len({prediction, prediction}) == 1

@@ -1,0 +1,357 @@
+"""``train.py`` from end to end on a few small phantoms, cut off at every bad moment."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import train
+from detector import FractureDetector
+from detector.checkpoint import read_weights
+from detector.network import Architecture, EvidenceNetwork
+from detector.phantom import random_phantom
+from detector.training import snapshot, sources
+from detector.training.recipe import Recipe
+from detector.training.sources import draw_phantoms
+
+ROOT = Path(train.__file__).parent
+COUNTS, SIZE = {"train": 12, "val": 8}, (96, 80)
+TINY = ["--epochs", "2", "--sizes", "64", "--batch", "4", "--repeats", "1", "--crops", "2",
+        "--workers", "0", "--precision", "float32"]
+SMALL = partial(Architecture, "test_efficientnet")
+# What a process of its own runs: the same few phantoms, and a change in between.
+SCRIPT = f"""
+import os, signal, sys
+from functools import partial
+sys.path.insert(0, {str(ROOT)!r})
+import torch
+import train
+from detector.training import snapshot, sources
+torch.set_num_threads(1)
+train.Architecture = partial(train.Architecture, "test_efficientnet")
+sources.PHANTOMS, sources.PHANTOM_SIZE = {COUNTS}, {SIZE}
+CHANGE
+sys.exit(train.main(sys.argv[1:]))
+"""
+
+
+class Killed(BaseException):
+    """Nothing in the program may catch it, as nothing can catch a kill."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Iterator[None]:
+    """Few phantoms, a small backbone, and one thread: sums are then added in the same order in
+    every process."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "Architecture", SMALL)
+        patch.setattr(sources, "PHANTOMS", COUNTS)
+        patch.setattr(sources, "PHANTOM_SIZE", SIZE)
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing disturbed."""
+    place = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        assert train.main([*TINY, "--runs", "runs"]) == 0
+    assert os.listdir(place) == ["runs"]  # the shipped weights are not touched
+    return only_run(place / "runs")
+
+
+def only_run(runs: Path) -> Path:
+    (folder,) = runs.iterdir()
+    return folder
+
+
+def assert_same_end(run: Path, other: Path) -> None:
+    """The same weights down to the last bit, at the end and as they were chosen and written."""
+    for name in ("last.safetensors", "best.safetensors", "weights/model.safetensors"):
+        one, two = load_file(run / name), load_file(other / name)
+        assert one.keys() == two.keys()
+        assert all(torch.equal(one[key], two[key]) for key in one), name
+    one, two = (json.loads((r / "weights" / "config.json").read_text()) for r in (run, other))
+    assert one["calibration"] == two["calibration"] and one["scope"] == two["scope"]
+
+
+def test_a_run_on_phantoms_leaves_all_that_it_should(trained: Path) -> None:
+    config = json.loads((trained / "config.json").read_text())
+    assert config["recipe"]["epochs"] == 2 and config["recipe"]["sizes"] == [64]
+    assert len(config["data_sha256"]) == 64 and config["precision"] == "float32"
+    commit = config["commit"]
+    assert commit == "unknown" or len(commit.rstrip("+")) == 40
+    with (trained / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert all(math.isfinite(float(value)) for row in rows for value in row.values())
+    assert {"loss", "phantoms_auc", "phantoms_pointing", "films_per_second"} <= rows[0].keys()
+    assert (trained / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_its_weights_read_films(trained: Path) -> None:
+    detector = FractureDetector(read_weights(trained / "weights"))
+    provenance = detector.config.provenance
+    assert provenance["data"] == ["phantoms"] and provenance["init"] == "random"
+    assert provenance["films"] == {"phantoms": COUNTS}
+    assert provenance["recipe"] == json.loads((trained / "config.json").read_text())["recipe"]
+    assert detector.config.metrics["val"]["films"] == COUNTS["val"]
+    prediction = detector.predict(random_phantom(7, size=SIZE).pixels)
+    assert 0 <= prediction.probability <= 1 and prediction.heatmap.shape == SIZE
+
+
+def in_the_second_epoch(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(train, "set_rate", failing(train.set_rate, at=5, error=Killed()))
+
+
+def before_the_first_checkpoint(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(train, "set_rate", failing(train.set_rate, at=2, error=Killed()))
+
+
+def between_best_and_last(patch: pytest.MonkeyPatch) -> None:
+    def write(path: Path, *rest: object) -> None:
+        written.append(path.name)
+        if written[-2:] == ["best.safetensors", "last.safetensors"]:
+            raise Killed
+        snapshot.write_snapshot(path, *rest)
+
+    written: list[str] = []
+    patch.setattr(train, "write_snapshot", write)
+
+
+def before_the_export(patch: pytest.MonkeyPatch) -> None:
+    def killed(*arguments: object) -> None:
+        raise Killed
+
+    patch.setattr("detector.training.export.export_weights", killed)
+
+
+def failing(function: Callable, at: int, error: BaseException) -> Callable:
+    """``function``, whose call number ``at`` fails."""
+    calls = []
+
+    def wrapper(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == at:
+            raise error
+        return function(*arguments)
+
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [in_the_second_epoch, before_the_first_checkpoint, between_best_and_last, before_the_export],
+)
+def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(
+    tmp_path: Path, trained: Path, moment: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        moment(patch)
+        with pytest.raises(Killed):
+            train.main([*TINY, "--runs", str(tmp_path)])
+    run = only_run(tmp_path)
+    assert train.main(["--resume", str(run), "--workers", "0"]) == 0
+    assert_same_end(run, trained)
+
+
+def test_kill_9_while_a_checkpoint_is_written(tmp_path: Path, trained: Path) -> None:
+    """The second ``last``: its file is half written when the process goes."""
+    change = """
+whole = snapshot.os.fsync
+def kill(descriptor, count=[]):
+    count.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    if sum("last.safetensors" in name for name in count) == 2:
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+    whole(descriptor)
+snapshot.os.fsync = kill
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.replace("CHANGE", change), *TINY, "--runs", str(tmp_path)],
+        capture_output=True, text=True, timeout=240, check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    run = only_run(tmp_path)
+    assert (run / "last.safetensors.partial").exists() and not (run / "weights").exists()
+    assert train.main(["--resume", str(run), "--workers", "0"]) == 0
+    assert_same_end(run, trained)
+
+
+def test_a_full_disk_ends_the_run_with_its_reason(
+    tmp_path: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.MonkeyPatch.context() as patch:
+        # Call 1: config; 2, 3, 4: best, last and metrics of epoch 1; then epoch 2.
+        patch.setattr(snapshot.os, "fsync", failing(os.fsync, at=5, error=full))
+        assert train.main([*TINY, "--runs", str(tmp_path)]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("train.py: ") and "No space left on device" in said
+    assert "the last good one is kept" in said
+    run = only_run(tmp_path)
+    assert train.main(["--resume", str(run), "--workers", "0"]) == 0
+    assert_same_end(run, trained)
+
+
+def test_a_finished_run_takes_more_epochs(tmp_path: Path, trained: Path) -> None:
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
+    assert train.main(["--resume", str(run), "--epochs", "3", "--workers", "0"]) == 0
+    assert len((run / "metrics.csv").read_text().splitlines()) == 4
+    assert json.loads((run / "config.json").read_text())["recipe"]["epochs"] == 3
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "drawn"
+    draw_phantoms(folder, {**COUNTS, "test": 4}, 1, SIZE)
+    return folder
+
+
+def test_a_folder_of_films_trains_from_a_file_into_weights(
+    tmp_path: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init = tmp_path / "imagenet.safetensors"
+    save_file(EvidenceNetwork(SMALL()).backbone.state_dict(), init)
+    monkeypatch.chdir(tmp_path)
+    argv = [*TINY, "--epochs", "1", "--data", str(drawn), "--init", init.name]
+    assert train.main(argv) == 0
+    provenance = read_weights(tmp_path / "weights").config.provenance
+    assert provenance["init"] == init.name and provenance["data"] == ["drawn"]
+    assert provenance["leakage"]["leaks"] is False
+    assert str(tmp_path) not in (tmp_path / "weights" / "config.json").read_text()
+    # A run remembers where its weights go and what it started from.
+    (run,) = (p for p in (tmp_path / "runs").iterdir() if (p / "config.json").exists())
+    saved = json.loads((run / "config.json").read_text())
+    assert saved["init"] == init.name and saved["data"] == [str(drawn)] and saved["out"] is None
+
+
+def test_a_split_that_leaks_is_refused_with_the_audits_sentence(
+    tmp_path: Path, drawn: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leaking = Path(shutil.copytree(drawn, tmp_path / "leaking"))
+    films = sorted((leaking / "images").iterdir())
+    shutil.copy(films[4], films[0])  # a train film is now a test film too
+    assert "test" in films[0].name and "train" in films[4].name
+    assert train.main([*TINY, "--data", str(leaking), "--runs", str(tmp_path / "runs")]) == 2
+    said = capsys.readouterr().err
+    assert "train.py: The split leaks: 1 of 4 test films show a picture that train has too" in said
+    assert "--allow-leakage" in said
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    [
+        (["--resume", "nowhere"], "nowhere is no run"),
+        (["--data", "nowhere"], "nowhere is not a folder"),
+        (["--sizes", "100"], "multiples of 32"),
+        (["--batch", "999"], "fewer than one --batch 999"),
+        (["--stride", "5"], "stride must be 8 or 16"),
+        (["--init", "nowhere"], "no ImageNet weights to start from at nowhere"),
+    ],
+)
+def test_bad_usage_ends_with_2_and_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    argv: list[str], reason: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert train.main(["--precision", "float32", *argv]) == 2
+    assert reason in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "weights").exists()
+
+
+def test_resume_takes_its_data_from_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        train.main(["--resume", "run", "--data", "films"])
+    assert end.value.code == 2 and "leave --data out" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_is_damaged_ends_with_1(
+    tmp_path: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
+    (run / "last.safetensors").write_bytes(b"x" * 100)
+    assert train.main(["--resume", str(run)]) == 1
+    assert "holds no whole checkpoint" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train, "film_loss", lambda logit, *rest: logit.sum() * float("nan"))
+    assert train.main([*TINY, "--runs", str(tmp_path)]) == 1
+    assert "the loss is nan at epoch 1, step 1" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path: Path) -> None:
+    """At the same batch in all; only batch norm sees half of it in each process."""
+    argv = [*TINY, "--epochs", "1", "--batch", "12", "--crops", "12"]
+    (tmp_path / "script.py").write_text(SCRIPT.replace("CHANGE", ""))
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         str(tmp_path / "script.py"), *argv, "--runs", str(tmp_path / "two")],
+        capture_output=True, text=True, timeout=280, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert train.main([*argv, "--runs", str(tmp_path / "one")]) == 0
+    two, one = (
+        next(csv.DictReader((only_run(tmp_path / name) / "metrics.csv").read_text().splitlines()))
+        for name in ("two", "one")
+    )
+    for name in ("loss", "film_loss", "place_loss"):
+        assert float(two[name]) == pytest.approx(float(one[name]), rel=0.1), name
+    assert (only_run(tmp_path / "two") / "weights" / "model.safetensors").exists()
+
+
+def test_the_rate_warms_up_and_then_falls_to_zero() -> None:
+    recipe = Recipe(warmup=0.1)
+    optimizer = train.make_optimizer(EvidenceNetwork(SMALL()), recipe)
+
+    def head_rate(done: float) -> float:
+        train.set_rate(optimizer, recipe, done)
+        return optimizer.param_groups[-1]["lr"]
+
+    assert head_rate(0.05) == pytest.approx(recipe.head_lr / 2)
+    assert head_rate(0.1) == pytest.approx(recipe.head_lr)
+    assert head_rate(0.55) == pytest.approx(recipe.head_lr / 2)
+    assert head_rate(1.0) == pytest.approx(0)
+
+
+def test_every_weight_is_trained_once_and_norms_do_not_decay() -> None:
+    network, recipe = EvidenceNetwork(SMALL()), Recipe()
+    groups = train.make_optimizer(network, recipe).param_groups
+    held = [id(p) for group in groups for p in group["params"]]
+    assert len(held) == len(set(held)) == len(list(network.parameters()))
+    for group in groups:
+        assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
+    backbone = {id(p) for p in network.backbone.parameters()}
+    for group in groups:
+        rate = {recipe.backbone_lr if id(p) in backbone else recipe.head_lr
+                for p in group["params"]}
+        assert rate == {group["peak"]}
+
+
+def test_val_chooses_by_auc_and_half_of_pointing() -> None:
+    row = {"loss": 9.0, "a_auc": 0.8, "b_auc": 0.6, "a_pointing": 0.5, "a_strict": 0.1}
+    assert train.selection(row) == pytest.approx(0.7 + 0.25)
+    assert train.selection({"loss": 1.0}) == 0
