@@ -98,15 +98,13 @@ def peak_memory() -> float:
 
 
 def use_threads(count: int | None) -> int:
-    """Give every runtime this many threads (None: as many as there are cores); returns it.
-
-    Call it before torch, numpy or OpenCV have computed anything.
-    """
-    count = count or len(os.sched_getaffinity(0))
-    os.environ["OMP_NUM_THREADS"] = str(count)
+    """Give every runtime this many threads (None: as many as there are cores); returns it."""
     import torch
+    from threadpoolctl import threadpool_limits
 
+    count = count or len(os.sched_getaffinity(0))
     torch.set_num_threads(count)
+    threadpool_limits(count)  # numpy's matrix products
     cv2.setNumThreads(count)
     return count
 

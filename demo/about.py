@@ -38,7 +38,7 @@ SWITCH = (
     "document.body.classList.toggle('dark'));"
 )
 PRIVACY = """
-### Your films
+## Your films
 - A film is read in memory. The uploaded file lies in a temporary folder of this server and is
   deleted within a quarter of an hour; the reading is dropped an hour after you last used it or
   closed the page.
@@ -50,13 +50,13 @@ PRIVACY = """
 - Whoever runs this server can see its traffic: use it over HTTPS, or on your own machine.
 """
 LIMITS = """
-### What it is for, and what not
+## What it is for, and what not
 For people who read X-ray films, as a second look at films of hands, wrists, forearms, elbows,
 shoulders, hips, legs, ankles and feet. It is decision support, **not a medical device**, and must
 not be the only ground for a diagnosis or for sending a patient home. A person who reads films must
 look at every film.
 
-### How the probability is made
+## How the probability is made
 The network's score is turned into a probability by a curve that was fitted on films it was not
 trained on, so that of a hundred films with 30 % about thirty are fractured, where fractures are as
 frequent as they were there. Two operating points cut it into the four verdicts; 'Read first, then
@@ -109,7 +109,7 @@ def footer(detector: FractureDetector) -> str:
     versions += f" | model {detector.config.version}, sha256 {detector.model.sha256[:12]}"
     versions += f" | runs in {detector.engine.name}, {detector.engine.precision}"
     return (
-        '<div class="fd-foot" role="contentinfo"><div><strong>Decision support, not a medical '
+        '<div class="fd-foot"><div><strong>Decision support, not a medical '
         "device.</strong> It misses some fractures and marks some intact bones. A person who reads "
         "films must decide.</div><div><strong>Films are deleted.</strong> The upload within a "
         "quarter of an hour, the reading an hour after its last use. Nothing is sent elsewhere."
@@ -147,10 +147,11 @@ def about_tab(detector: FractureDetector, folder: Path | None) -> None:
             "calibrated at a share of fractures of": percent(config.calibration.prevalence),
             **config.provenance,
         }.items()
+        if value not in ("", "unknown", None)
     )
     with gr.Column(elem_classes="fd-about"):
         gr.Markdown(LIMITS)
-        html(f'<div class="fd-card"><h2>Where it is weak</h2>{weak_points(config.metrics)}</div>')
+        html(f'<div class="fd-card">{weak_points(config.metrics, unfolded=True)}</div>')
         gr.Markdown(PRIVACY)
         html(
             '<div class="fd-card"><h2>This model</h2><table class="fd-table"><tbody>'

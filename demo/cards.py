@@ -157,13 +157,14 @@ def _figures(metrics: Mapping[str, Any], point: str) -> str:
     )
 
 
-def weak_points(metrics: Mapping[str, Any]) -> str:
+def weak_points(metrics: Mapping[str, Any], *, unfolded: bool = False) -> str:
     """What stays weak, with its figures, where the evaluation wrote it down; and the limits."""
     weak = [str(sentence) for sentence in metrics.get("weak") or ()]
     first = f'<p class="fd-small fd-note">{escape(weak[0])}</p>' if weak else ""
     rest = "".join(f"<li>{escape(sentence)}</li>" for sentence in weak[1:])
     return (
-        f'{first}<details class="fd-more"><summary>Where it is weak</summary><ul>{rest}'
+        f'{first}<details class="fd-more"{" open" * unfolded}><summary>Where it is weak</summary>'
+        f"<ul>{rest}"
         "<li>It judges this one film: no history, no examination, no earlier films.</li>"
         "<li>It looks for fractures only; not for dislocation, tumour or infection.</li>"
         "<li>Hairline, buckle and growth-plate fractures are the likeliest to be missed.</li>"
@@ -176,7 +177,7 @@ def regions_list(prediction: Prediction) -> str:
     rows = "".join(
         f'<li><button type="button" data-region="{index}"><span class="n">{index + 1}</span>'
         f"<span>{escape(place(region, prediction))}<br><small>{region.width:.0f} &times; "
-        f"{region.height:.0f} px{', weak' * (region.score < prediction.calibration.rule_in)}"
+        f"{region.height:.0f} px{', dashed box' * (region.score < prediction.calibration.rule_in)}"
         f'</small></span><span class="p">{percent(region.score)}</span></button></li>'
         for index, region in enumerate(prediction.regions)
     )

@@ -31,13 +31,13 @@ ATTRIBUTION = (
 )
 REGIONS = ("hand", "leg", "hip", "shoulder")
 PHANTOMS = (
-    # view, seed, fracture: chosen to show every kind of limb; none of them shows a patient
+    # view, seed, fracture: every kind of limb, intact ones too, so that each verdict can be seen
     ("forearm", 3, FractureSpec("transverse", displacement=0.5, angulation=12.0)),
-    ("lower_leg", 1, None),
-    ("hand", 2, FractureSpec("oblique", displacement=0.5)),
-    ("femur", 4, FractureSpec("spiral", displacement=0.6)),
-    ("forearm", 8, None),
+    ("femur", 0, None),
     ("lower_leg", 5, FractureSpec("comminuted", displacement=0.6)),
+    ("lower_leg", 3, None),
+    ("hand", 1, FractureSpec("oblique", displacement=0.5, angulation=8.0)),
+    ("femur", 4, FractureSpec("spiral", displacement=0.6)),
 )
 
 
@@ -59,9 +59,9 @@ def draw_examples(folder: Path) -> list[Example]:
         phantom = draw_phantom(view, size=(640, 520), seed=seed, fracture=spec)
         file = folder / f"synthetic_{number}.png"
         Image.fromarray(np.rint(phantom.pixels * 255).astype(np.uint8)).save(file)
-        kind = f"a {spec.kind} fracture was drawn into it" if spec else "drawn without a fracture"
+        kind = f"{spec.kind} fracture" if spec else "no fracture"
         examples.append(Example(
-            str(file), f"Synthetic {view.replace(chr(95), chr(32))}", f"Synthetic film: {kind}.",
+            str(file), f"Synthetic {view.replace('_', ' ')}", f"Drawn into this film: {kind}.",
             (phantom.box,) if phantom.box else (), True,
         ))  # fmt: skip
     return examples

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from detector.checkpoint import WeightsError
     from detector.errors import RadiographError
     from detector.explanation import Region
-    from detector.predictor import FractureDetector
     from detector.prediction import Prediction
+    from detector.predictor import FractureDetector
     from detector.radiograph import Limits, Radiograph, load_radiograph
     from detector.scope import ScopeCheck
 
@@ -36,7 +36,18 @@ _HOME = {
     "WeightsError": "checkpoint",
 }
 
-__all__ = [*_HOME, "__version__"]
+__all__ = [
+    "FractureDetector",
+    "Limits",
+    "Prediction",
+    "Radiograph",
+    "RadiographError",
+    "Region",
+    "ScopeCheck",
+    "WeightsError",
+    "__version__",
+    "load_radiograph",
+]
 
 
 def __getattr__(name: str) -> object:

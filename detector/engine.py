@@ -1,8 +1,10 @@
 """Runs the network on one canvas: whatever the runtime, the same three arrays come back.
 
 PyTorch is the reference and the fallback. OpenVINO is the faster runtime on processors, chosen by
-measurement (``benchmarks/latency.py``); it comes with the extra ``fast``. Both give the same bytes
-for the same canvas in every process and with any number of threads (``tests/test_determinism.py``).
+measurement (``benchmarks/latency.py``); it comes with the extra ``fast``. The same canvas gives the
+same bytes in every process, in OpenVINO also with any number of threads; PyTorch's convolutions
+change in the last place with it, far below what ``Prediction.to_dict`` rounds away
+(``tests/test_determinism.py``).
 """
 
 from __future__ import annotations

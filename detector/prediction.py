@@ -75,12 +75,19 @@ class Prediction:
         *,
         threshold: float | None = None,
         contour: bool = True,
+        boxes: bool = False,
     ) -> np.ndarray:
-        """The film with its heatmap, uint8 RGB (H, W, 3); see ``explanation.overlay``."""
-        return explanation.overlay(
+        """The film with its heatmap, uint8 RGB (H, W, 3); see ``explanation.overlay``.
+
+        With ``boxes`` also the regions: solid from the rule-in point on, dashed below it.
+        """
+        painted = explanation.overlay(
             self.grey, self.heat, self.calibration, opacity=opacity, colormap=colormap,
             threshold=threshold, contour=contour,
         )
+        if boxes:
+            painted = explanation.draw_regions(painted, self.regions, self.calibration)
+        return painted
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, without pixels or patient data; numbers rounded so that they are stable."""

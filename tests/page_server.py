@@ -62,8 +62,18 @@ def start(
 def page_address() -> str:
     """The address of one page that all tests share; it is stopped when they are done."""
     process, address = start()
-    atexit.register(process.kill)
+    atexit.register(stop, process)
     return address
+
+
+def stop(process: subprocess.Popen) -> None:
+    """Stop a page, cleanly if it can, so that it takes its temporary folder with it."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    process.log.close()
 
 
 def save_film(pixels: np.ndarray, file: Path) -> Path:

@@ -11,6 +11,7 @@ from detector.training.fitting import (
     balanced_threshold,
     conformal_rule_in,
     conformal_rule_out,
+    find_peaks,
     fit_calibration,
     fit_logistic,
 )
@@ -72,7 +73,7 @@ def bump(box: np.ndarray, peak: float, shape: tuple[int, int] = (32, 24)) -> np.
     rows, cols = (np.mgrid[: shape[0], : shape[1]] + 0.5) * 8
     x, y, width, height = box
     across, down = (2 * (cols - x) / width - 1) ** 2, (2 * (rows - y) / height - 1) ** 2
-    return np.maximum(peak - 2 * (across + down), -9).astype(np.float32)
+    return (peak - 2 * (across + down)).astype(np.float32)
 
 
 def films(count: int) -> dict:
@@ -83,7 +84,8 @@ def films(count: int) -> dict:
         fractured = index % 2 == 0
         box = np.array([*rng.uniform(20, 50, 2), *rng.uniform(48, 72, 2)])
         decoy = np.array([*rng.uniform(110, 130, 2), 30, 30])
-        values = bump(decoy, rng.normal(-1, 1))
+        background = -9 + 0.1 * np.arange(32)[:, None]  # no plateau: it has no peak
+        values = np.maximum(bump(decoy, rng.normal(-1, 1)), background)
         if fractured:
             values = np.maximum(values, bump(box, rng.normal(3, 1)))
         logits.append(values.max() + rng.normal())
@@ -128,4 +130,14 @@ def test_fractured_films_without_boxes_are_left_out_of_the_places() -> None:
     assert fit_calibration(**val).place != with_boxes
     val["boxes"] = [np.zeros((0, 4))] * 80  # known: the intact films alone, where nothing hits
     place = fit_calibration(**val).place
-    assert place.scale == 1 and place.probability(-1.0) < 0.1
+    assert place.scale == 1 and place.probability(-3.0) < 0.1
+
+
+def test_peaks_are_found_between_cells_and_not_in_the_padding() -> None:
+    letterbox = Letterbox.fit(500, 300, 250)  # canvas 256 x 160, film pixels twice as fine
+    values = np.maximum(bump(np.array([40.0, 60, 30, 30]), 2.0, (32, 20)),
+                        bump(np.array([90.0, 150, 30, 30]), 1.0, (32, 20)))
+    values[-1, -1] = 9  # beyond the film
+    (first, highest), (second, lower), *_ = find_peaks(values, letterbox)
+    assert first == pytest.approx((110, 150), abs=5) and highest == pytest.approx(2, abs=0.3)
+    assert second == pytest.approx((210, 330), abs=5) and lower == pytest.approx(1, abs=0.3)

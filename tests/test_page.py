@@ -216,7 +216,7 @@ def test_read_first_hides_the_result_until_the_reader_has_answered(page, detecto
     assert 'data-heat="false"' in content and "data-decision" not in content
     assert "fd-gauge" not in content.split("</style>")[-1]
     page.get_by_role("button", name="Reveal the result").click()
-    page.get_by_text("Choose your reading first.").wait_for()
+    page.get_by_text("Choose your reading first").wait_for()
     region = prediction.regions[0]
     page.evaluate(
         """([x, y, w, h]) => {

@@ -9,10 +9,11 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import httpx
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from page_server import page_address, save_film, start
+from page_server import page_address, save_film, start, stop
 
 from detector import FractureDetector
 from detector.phantom import random_phantom
@@ -127,8 +128,13 @@ def test_with_a_password_nothing_is_served_without_it_and_sigterm_stops_cleanly(
             assert refused.value.code == 401
         client = Client(address, auth=("reader", "secret word"), verbose=False)
         assert client.predict(handle_file(film), api_name="/predict")["decision"]
+        tools = httpx.get(
+            address + "/gradio_api/mcp/schema", cookies=dict(client.cookies), timeout=60
+        ).json()
+        named = {tool["name"]: tool["description"] for tool in tools}
+        assert len(named) == 3 and any("X-ray" in text for text in named.values())
         process.send_signal(signal.SIGTERM)
         # Five seconds are promised; a machine that trains at the same time may take a little more.
         assert process.wait(15) == 0
     finally:
-        process.kill()
+        stop(process)

@@ -59,6 +59,8 @@ def test_overlay(prediction: Prediction) -> None:
     np.testing.assert_array_equal(prediction.overlay(opacity=0, contour=False), plain)
     np.testing.assert_array_equal(prediction.overlay(threshold=1.0, contour=False), plain)
     assert (prediction.overlay(colormap="cividis") != painted).any()
+    boxed = (prediction.overlay(boxes=True) != painted).any(axis=2)
+    assert boxed[2, 1:31].all() and not boxed[10:35, 8:25].any()
 
 
 def test_to_dict_is_json_and_holds_no_pixels(prediction: Prediction) -> None:

@@ -89,12 +89,36 @@ def test_a_split_without_val_gives_a_tenth_of_train(drawn: Path, tmp_path: Path)
 
 def test_a_leaking_split_is_refused_unless_allowed(drawn: Path, tmp_path: Path) -> None:
     folder = as_classes(drawn, tmp_path / "leaks", splits=True)
-    film = next((folder / "train" / "fractured").iterdir())
-    shutil.copy(film, folder / "test" / "fractured" / "copy.png")
-    with pytest.raises(ValueError, match=r"1 of 5 test films show.*--allow-leakage"):
+    for film in sorted((folder / "train" / "fractured").iterdir())[:3]:
+        shutil.copy(film, folder / "test" / "fractured" / f"copy_of_{film.name}")
+    with pytest.raises(ValueError, match=r"3 of 7 test films show.*--allow-leakage"):
         real_data([folder], 96, 0)
     data = real_data([folder], 96, 0, allow_leakage=True)
     assert data.provenance["leakage"]["leaks"] and len(data.train) == 16
+    assert data.provenance["left_out_of_training"] == []
+
+
+def test_a_few_shared_pictures_are_left_out_of_train(drawn: Path, tmp_path: Path) -> None:
+    """A picture that is held out is never trained on, turned or not."""
+    folder = as_classes(drawn, tmp_path / "leaks", splits=True)
+    film = min((folder / "train" / "fractured").iterdir())
+    turned = cv2.rotate(cv2.imread(str(film), cv2.IMREAD_GRAYSCALE), cv2.ROTATE_180)
+    cv2.imwrite(str(folder / "val" / "fractured" / "turned.png"), turned)
+    data = real_data([folder], 96, 0)
+    assert data.provenance["left_out_of_training"] == [f"leaks/{film.name}"]
+    assert film.name not in {f.record.path.name for f in data.train}
+    assert len(data.train) == 15 and len(data.val) == 7 == len(data.unseen_val)
+
+
+def test_val_films_that_were_trained_on_are_not_calibrated_on(
+    drawn: Path, tmp_path: Path
+) -> None:
+    folder = as_classes(drawn, tmp_path / "leaks", splits=True)
+    film = min((folder / "train" / "fractured").iterdir())
+    shutil.copy(film, folder / "val" / "fractured" / "copy.png")
+    data = real_data([folder], 96, 0, allow_leakage=True)
+    assert len(data.val) == 7 and len(data.unseen_val) == 6
+    assert "copy.png" not in {record.path.name for record in data.unseen_val}
 
 
 def test_broken_films_are_named_and_left_out(drawn: Path, tmp_path: Path) -> None:

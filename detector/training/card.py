@@ -163,12 +163,18 @@ def _leakage(config: ModelConfig) -> Iterator[str]:
         yield (f"Measured with the figures of this card: {data['identical_files']} held-out files "
                f"are byte-identical to a training file, and {data['shared_groups']} groups have "
                "films on both sides.")
-    audit = config.provenance.get("audit")
-    if isinstance(audit, Mapping) and audit:
-        yield "What the audit found in the training folders:"
-        yield "\n".join(table(["audit", "finding"], flat(audit)))
-    elif isinstance(audit, str):
-        yield audit
+    for name, what in (
+        ("left_out_of_training", "training films were left out because they show a held-out "
+         "picture"),
+        ("seen_in_training", "held-out films show a training picture; they were never calibrated "
+         "on and count in no figure"),
+    ):
+        if name in config.provenance:
+            yield f"{len(config.provenance[name])} {what}."
+    finding = config.provenance.get("leakage")
+    if isinstance(finding, Mapping) and finding:
+        yield "What the leakage check found before training, turned and resized copies included:"
+        yield "\n".join(table(["check", "finding"], flat(finding)))
 
 
 def _training(config: ModelConfig) -> Iterator[str]:
@@ -182,7 +188,8 @@ def _training(config: ModelConfig) -> Iterator[str]:
     recipe = config.provenance.get("recipe")
     if isinstance(recipe, Mapping):
         yield "\n".join(table(["recipe", "value"], flat(recipe)))
-    shown = {"recipe", "audit", "trained", "commit", "data_sha256"}
+    shown = {"recipe", "leakage", "left_out_of_training", "seen_in_training", "trained", "commit",
+             "data_sha256"}
     rest = {k: v for k, v in config.provenance.items() if k not in shown}
     if rest:
         yield "\n".join(table(["provenance", "value"], flat(rest)))

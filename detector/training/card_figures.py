@@ -70,4 +70,4 @@ def _calibration(axes: Axes, ranked: Mapping[str, Any]) -> None:
                 label=f"{source_name(name)}, {when} calibration",
             )
     axes.set(xlabel="stated probability of a fracture", ylabel="share of films with a fracture")
-    axes.legend(loc="upper left", fontsize=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, fontsize=7)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from scipy.optimize import minimize
 from sklearn.covariance import LedoitWolf
 
 from detector.calibration import Calibration, Logistic
-from detector.explanation import find_regions
+from detector.explanation import MAX_REGIONS, find_regions
 from detector.geometry import Letterbox
 from detector.scope import ScopeModel
 from detector.training.metrics import POINTING_TOLERANCE, points_at
@@ -104,13 +105,12 @@ def fit_calibration(
     rule_in = max(conformal_rule_in(probabilities[~labels]), 0.5)
 
     known = [i for i in range(len(labels)) if not labels[i] or len(boxes[i])]
-    anything = Calibration(film, _PROVISIONAL, _LEAST, 1.0, 1.0, float(labels.mean()))
     peaks, hits = [], []
     for i in known:
-        for region, peak in _peaks(evidence[i], letterboxes[i], anything):
+        for point, peak in find_peaks(evidence[i], letterboxes[i]):
             shape = (letterboxes[i].height, letterboxes[i].width)
             peaks.append(peak)
-            hits.append(points_at(region, boxes[i], shape, POINTING_TOLERANCE))
+            hits.append(points_at(point, boxes[i], shape, POINTING_TOLERANCE))
     place = _fit_place(np.array(peaks), np.array(hits, bool))
     extent = _best_extent(evidence, letterboxes, boxes, place, rule_out)
     return Calibration(film, place, rule_out, rule_in, extent, float(labels.mean()))
@@ -127,13 +127,27 @@ def _fit_place(peaks: np.ndarray, hits: np.ndarray) -> Logistic:
     return Logistic(1.0, float(np.log(rate / (1 - rate)) - peaks.mean()))
 
 
-def _peaks(
-    evidence: np.ndarray, letterbox: Letterbox, calibration: Calibration
+def find_peaks(
+    evidence: np.ndarray, letterbox: Letterbox, most: int = MAX_REGIONS
 ) -> list[tuple[tuple[float, float], float]]:
-    """Centre (x, y) and peak evidence of each place that stands out at all."""
+    """The highest peaks of a map (h, w), highest first: place (x, y) in film pixels and evidence.
+
+    A peak is the highest for a cell around; the map is refined first, as for regions.
+    """
+    fine = 4
+    shape = evidence.shape[1] * fine, evidence.shape[0] * fine
+    values = cv2.resize(np.asarray(evidence, np.float32), shape, interpolation=cv2.INTER_CUBIC)
+    step = letterbox.canvas[0] / values.shape[0]
+    rows, cols = (int(np.ceil(side / step)) for side in letterbox.inner)
+    values = np.ascontiguousarray(values[:rows, :cols])
+    highest = values >= cv2.dilate(values, np.ones((2 * fine + 1, 2 * fine + 1), np.uint8))
+    y, x = np.nonzero(highest)
+    order = np.argsort(-values[y, x], kind="stable")[:most]
+    down, across = letterbox.scale
     return [
-        ((r.x + r.width / 2, r.y + r.height / 2), _PROVISIONAL.value(min(r.score, 1 - 1e-12)))
-        for r in find_regions(evidence, letterbox, calibration)
+        ((float((x[i] + 0.5) * step / across), float((y[i] + 0.5) * step / down)),
+         float(values[y[i], x[i]]))
+        for i in order
     ]
 
 

@@ -37,7 +37,8 @@ class LeakageFinding:
     ``films``: for each (split, other split), how many films of ``split`` show a picture that
     ``other`` has too; ``same_bytes``: how many of them are byte for byte there; ``sizes``: films
     per split. ``removable``: the fewest films (train gives way to val, both to test) without
-    which no picture is shared. ``pairs``: one per film of the later split.
+    which no picture is shared. ``pairs``: one per film of the later split. ``seen``: the held-out
+    films that show a picture of train.
     """
 
     films: Mapping[tuple[str, str], int]
@@ -45,6 +46,7 @@ class LeakageFinding:
     sizes: Mapping[str, int]
     pairs: tuple[Pair, ...]
     removable: frozenset[Path]
+    seen: frozenset[Path]
 
     @property
     def leaks(self) -> bool:
@@ -152,6 +154,7 @@ def find_leakage(look: Look) -> LeakageFinding:
         sizes={s: sizes[s] for s in SPLITS if sizes[s]},
         pairs=tuple(pairs),
         removable=frozenset(removable),
+        seen=frozenset(p.first for p in pairs if p.splits[1] == "train"),
     )
 
 

@@ -83,9 +83,10 @@ def without_markers(film: Film, boxes: np.ndarray) -> Film:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
     mask = np.zeros_like(bright)
     for label in range(1, count):
-        area = stats[label, cv2.CC_STAT_AREA] / film.size
+        if not 1e-4 <= stats[label, cv2.CC_STAT_AREA] / film.size <= 0.01:
+            continue
         spot = labels == label
-        if 1e-4 <= area <= 0.01 and not (inner[spot]).any():
+        if not inner[spot].any():
             mask[spot] = 1
     mask = cv2.dilate(mask, np.ones((reach, reach), np.uint8))
     return cv2.inpaint(film, mask, 3, cv2.INPAINT_TELEA) if mask.any() else film
