@@ -157,7 +157,7 @@ def train_epoch(
     steps, started = len(loader), time.perf_counter()
     bar = tqdm(
         loader, desc=f"epoch {epoch + 1}/{recipe.epochs}", unit="film", unit_scale=recipe.batch,
-        disable=not accelerator.is_main_process, leave=False,
+        disable=None if accelerator.is_main_process else True, leave=False,
     )
     for step, (canvas, label, label_weight, places, place_mask) in enumerate(bar):
         set_rate(optimizer, recipe, (epoch + step / steps) / recipe.epochs)

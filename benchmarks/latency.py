@@ -1,6 +1,6 @@
 """How long one film takes, from its file's bytes to verdict, heatmap and overlay.
 
-    python benchmarks/latency.py                       # about five minutes on two cores
+    python benchmarks/latency.py
     python benchmarks/latency.py --rounds 100 --films small
 
 Compared: the way it is usually done (PyTorch's eager forward pass for the verdict, then

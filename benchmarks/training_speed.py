@@ -1,6 +1,6 @@
 """Films per second of `train.py` against the same network in a plain loop.
 
-    python benchmarks/training_speed.py                     # phantoms; a few minutes on two cores
+    python benchmarks/training_speed.py                     # on phantoms
     python benchmarks/training_speed.py --size 320 --batch 8 --films 64
 
 The plain loop runs the same network, precision, batch and optimiser on one batch that lies ready in

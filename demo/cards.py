@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from demo.view import places
 from detector import Prediction, Region
 from detector.calibration import FRACTURE_LIKELY, NO_FRACTURE_SEEN, OUT_OF_SCOPE, UNCERTAIN
 from detector.output import percent
@@ -179,7 +180,7 @@ def regions_list(prediction: Prediction) -> str:
         f"<span>{escape(place(region, prediction))}<br><small>{region.width:.0f} &times; "
         f"{region.height:.0f} px{', dashed box' * (region.score < prediction.calibration.rule_in)}"
         f'</small></span><span class="p">{percent(region.score)}</span></button></li>'
-        for index, region in enumerate(prediction.regions)
+        for index, region in enumerate(places(prediction))
     )
     return f'<h3 style="margin-top:16px">Places to look at</h3><ul class="fd-regions">{rows}</ul>'
 
@@ -196,11 +197,11 @@ def place(region: Region, prediction: Prediction) -> str:
 
 def describe(prediction: Prediction) -> str:
     """The picture in words, for those who cannot see it."""
-    places = [place(region, prediction) for region in prediction.regions]
+    found = [place(region, prediction) for region in places(prediction)]
     size = f"X-ray film, {prediction.film.width} by {prediction.film.height} pixels."
-    if not places:
+    if not found:
         return f"{size} No place is marked on it."
-    return f"{size} Marked places, strongest first: {'; '.join(places)}."
+    return f"{size} Marked places, strongest first: {'; '.join(found)}."
 
 
 def error_card(sentence: str, heading: str = "This film was not read") -> str:

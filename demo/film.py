@@ -37,7 +37,8 @@ WHAT_IT_IS = """
 **What it is.** The network gives every place of the film a score, and the verdict is made of these
 scores alone. The map shows them as the calibrated probability of a fracture at that place, on one
 fixed scale for all films: a film without suspicion stays plain. The white line runs at the rule-in
-point; solid boxes reach it, dashed ones do not. On the network's last map it is exactly Grad-CAM.
+point; solid boxes reach it, dashed ones do not; what is fainter than a few per cent is not shown
+at first. On the network's last map it is exactly Grad-CAM.
 
 **What it is not.** It is no outline of an injury and no measure of its size or severity. A plain
 map does not exclude a fracture; a hot spot can be an overlap, a growth plate or an artefact.

@@ -7,7 +7,7 @@ from html import escape
 from secrets import token_hex
 
 from demo.cards import VERDICTS, describe, place
-from demo.view import Box, viewer_message
+from demo.view import Box, places, viewer_message
 from detector import Prediction
 from detector.calibration import (
     FRACTURE_LIKELY,
@@ -83,18 +83,19 @@ def agreement(reading: Reading) -> str:
 def where_marked(reading: Reading) -> str:
     """How the reader's mark lies to the model's regions, in a sentence."""
     prediction, (x, y) = reading.prediction, reading.mark or (0.0, 0.0)
-    if not prediction.regions:
+    regions = places(prediction)
+    if not regions:
         return "The model marks no place on this film."
     slack = NEAR * max(prediction.film.width, prediction.film.height)
     distances = []
-    for region in prediction.regions:
+    for region in regions:
         dx = max(region.x - x, 0, x - region.x - region.width)
         dy = max(region.y - y, 0, y - region.y - region.height)
         distances.append((dx * dx + dy * dy) ** 0.5)
     nearest = min(range(len(distances)), key=distances.__getitem__)
     if distances[nearest] <= slack:
         return f"Your mark lies at the model's place {nearest + 1}."
-    where = place(prediction.regions[0], prediction).lower()
+    where = place(regions[0], prediction).lower()
     return f"Your mark lies elsewhere: the model's strongest place is the {where}."
 
 

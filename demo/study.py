@@ -92,7 +92,7 @@ def _view_card(view: View, index: int) -> str:
         )
     prediction = view.result
     shown = prediction.decision != OUT_OF_SCOPE
-    chance = f", {percent(prediction.probability)}" if shown else ""
+    chance = f" <b>{percent(prediction.probability)}</b>" if shown else ""
     lead = '<p class="fd-lead">Leading view</p>' if index == 0 else ""
     return (
         f'<article class="fd-view{" lead" if index == 0 else ""}">'
@@ -111,7 +111,7 @@ class StudyTab:
         self.views = gr.State(None, time_to_live=HOUR)
         html(
             '<p class="fd-hint">Several views of one patient at once: a verdict for each, and one '
-            f"for the study. {escape(RULE)}</p>"
+            "for the study, with the leading view first.</p>"
         )
         self.drop = gr.File(
             label=f"The study's films, 2 to {MAX_VIEWS}", file_count="multiple", height=118,

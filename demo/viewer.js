@@ -9,7 +9,7 @@ root.querySelectorAll('[data-set]').forEach((node) => { inputs[node.dataset.set]
 
 const view = {
   film: null, deep: false, iw: 0, ih: 0, w: 1, h: 1,
-  heat: null, hw: 0, hh: 0, table: null, ruleIn: 1, ruleOut: 0,
+  heat: null, hw: 0, hh: 0, table: null, ruleIn: 1,
   regions: [], truth: [], mark: null, cross: null, marking: false, chosen: -1,
   opacity: 0.55, threshold: 0.1, split: 0, level: 0.5, width: 1, invert: false,
   boxes: true, showTruth: false, zoom: 1, x: 0, y: 0, loads: 0,
@@ -55,7 +55,7 @@ async function load(text) {
   Object.assign(view, {
     id: data.id, film: values, deep: data.deep, iw: film.width, ih: film.height,
     w: data.width, h: data.height, regions: data.regions, truth: data.truth,
-    mark: data.mark, marking: data.marking, relative: data.relative, ruleIn: data.rule_in, ruleOut: data.rule_out,
+    mark: data.mark, marking: data.marking, relative: data.relative, ruleIn: data.rule_in,
     table: data.table ? bytes(data.table) : null, chosen: -1,
   });
   view.heat = null;
@@ -72,7 +72,7 @@ async function load(text) {
   ask('#fv-alt').textContent = data.alt;
   if (!sameFilm) {
     Object.assign(view, { level: 0.5, width: 1, invert: false, split: 0, cross: null, showTruth: false });
-    view.threshold = data.rule_out;
+    view.threshold = data.shown_from;
     inputs.preset.value = 'film';
   }
   if (data.marking && !view.cross) view.cross = [view.w / 2, view.h / 2];
@@ -118,9 +118,10 @@ function paintHeat() {
   for (let i = 0; i < heat.length; i++) {
     const value = heat[i] / 255;
     if (value < threshold) continue;
-    const shade = Math.round((255 * (value - threshold)) / Math.max(1 - threshold, 1e-6));
+    const above = (value - threshold) / Math.max(1 - threshold, 1e-6);
+    const shade = Math.round(255 * above);
     for (let c = 0; c < 3; c++) image.data[4 * i + c] = table[3 * shade + c];
-    image.data[4 * i + 3] = Math.round(255 * opacity * (0.35 + 0.65 * value));
+    image.data[4 * i + 3] = Math.round(255 * opacity * Math.sqrt(above));
     const column = i % hw;
     const edge = heat[i] >= line && (
       (column > 0 && heat[i - 1] < line) || (column < hw - 1 && heat[i + 1] < line) ||

@@ -83,9 +83,9 @@ def _table_row(number: int, row: Row) -> str:
         verdict = cards.tag(row.decision)
         shown = row.decision != OUT_OF_SCOPE
         chance = percent(entry["probability"]) if shown else ""
-        places = len(entry["regions"])
         note = entry["scope"]["reason"] or " ".join(entry["warnings"])
-        note = note or (f"{places} place{'s' * (places != 1)} to look at" if places else "")
+        if not note and entry["regions"]:
+            note = f"strongest place {percent(entry['regions'][0]['score'])}"
     thumbnail = f'<img src="{row.thumbnail}" alt="">' if row.thumbnail else ""
     return (
         f'<tr data-decision="{escape(row.decision)}"><td class="num">{number}</td><td>{thumbnail}'

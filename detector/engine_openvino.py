@@ -1,12 +1,13 @@
-"""The network in OpenVINO, several times faster than PyTorch on a processor.
+"""The network in OpenVINO, faster than PyTorch on a processor (`benchmarks/latency.py`).
 
 The graph is built from the weights on first use and kept in the user's cache folder, outside the
 repository: ``assets/fracture-detector/openvino`` in Hugging Face's (``HF_HOME``). Its name is a
 digest of everything it depends on, so other weights or another OpenVINO get another file; a file
-that is damaged is built anew, and a folder that cannot be written costs a second at each start.
+that is damaged is built anew, and a folder that cannot be written only makes each start longer
+(`benchmarks/startup.py`).
 
 One graph takes every canvas: compiled for sizes unknown it is about as fast as compiled for each,
-starts on a new size ten times sooner, and no variety of films makes it grow.
+starts on a new size sooner, and no variety of films makes it grow (`benchmarks/soak.py`).
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from detector.calibration import Calibration, Logistic
 from detector.geometry import Letterbox
 
 MAX_REGIONS = 5
+_FAINT = 0.25  # a place less than this share as probable as the strongest is no region
 REGION_COLOUR = (120, 230, 255)
 _FINE = 4  # map cells are refined this many times before regions are cut out
 _SAMPLES = 500  # of the heat along a film's longest side, for display
@@ -79,7 +80,8 @@ class Heat:
 def find_regions(
     evidence: np.ndarray, letterbox: Letterbox, calibration: Calibration
 ) -> tuple[Region, ...]:
-    """Places that stand out, strongest first: at most five, each at least at ``rule_out``.
+    """Places that stand out, strongest first: at most five, each at least at ``rule_out``, and at
+    least a quarter as probable as the strongest.
 
     A region is what hangs together around a peak within ``calibration.extent`` of its evidence.
     """
@@ -108,6 +110,7 @@ def find_regions(
         regions.append(
             Region(*_within(box, letterbox), float(calibration.place.probability(peak)))
         )
+        least = max(least, calibration.place.value(_FAINT * regions[0].score))
         part = (labels == labels[row, column]).astype(np.uint8)
         fine[cv2.dilate(part, np.ones((2 * _FINE + 1, 2 * _FINE + 1), np.uint8)) > 0] = -np.inf
     return _merge(regions)

@@ -166,6 +166,15 @@ def test_other_studies_are_shown_when_they_are_there(metrics):
     assert "Leave one source out" not in card.render(plain, SHA)
 
 
+def test_what_the_leakage_check_found_is_on_the_card(metrics):
+    provenance = {"leakage": {"pictures shared": 2}, "left_out_of_training": ["a/b.jpg"] * 3,
+                  "seen_in_training": [], "films": {"a": {"train": 12}}}
+    text = card.render(replace(make_config(metrics), provenance=provenance), SHA)
+    assert "| pictures shared | 2 |" in text and "| films, a, train | 12 |" in text
+    assert "3 training films were left out because" in text
+    assert "0 held-out films show a training picture" in text and "a/b.jpg" not in text
+
+
 def test_the_results_table_goes_between_the_marks(weights, tmp_path):
     readme = tmp_path / "front.md"
     readme.write_text(f"# Title\n\n{card.BEGIN}\nold\n{card.END}\n\nThe rest.\n")

@@ -24,7 +24,7 @@ from demo.about import model_card, model_facts
 from demo.reading import ABSENT, PRESENT, Reading, agreement, post_test, starting_prevalence
 from demo.server import BUSY, Guard
 from demo.study import View, study_card, study_decision
-from demo.view import shrink, viewer_message
+from demo.view import places, shrink, viewer_message
 from demo.worklist import UNREAD, make_row, sorted_rows, summary, table, to_csv, to_json
 from detector import Prediction, RadiographError, Region, ScopeCheck
 from detector.calibration import (
@@ -111,6 +111,14 @@ def test_the_gauge_names_the_probability_and_both_points():
     assert 'left:42.00%' in html
     for text in ("Probability of a fracture 42 %", "Rule-out point 10 %", "rule-in point 60 %"):
         assert text in html
+
+
+def test_faint_places_are_not_listed_but_the_strongest_always_is():
+    faint = replace(REGION, score=0.03)
+    assert places(replace(reading_of(), regions=(REGION, faint))) == (REGION,)
+    assert places(replace(reading_of(), regions=(faint, faint))) == (faint,)
+    html = cards.verdict_card(replace(reading_of(), regions=(REGION, faint)))
+    assert html.count("data-region") == 1
 
 
 def test_every_text_is_escaped():

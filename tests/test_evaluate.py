@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -174,6 +175,16 @@ def test_a_sample_of_the_films_cannot_be_kept(folder, tmp_path):
     command = ["--weights", str(tmp_path), "--data", str(folder), "--films", "3", "--write"]
     with pytest.raises(SystemExit):
         evaluate.main(command)
+
+
+def test_films_that_the_weights_have_seen_count_in_no_figure(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "CHANGED_FILMS", 2)
+    config = replace(make_config(), provenance={"seen_in_training": ["fracatlas/f0.png"]})
+    monkeypatch.setattr(evaluate.FractureDetector, "from_pretrained",
+                        lambda weights: RuleDetector(config))
+    out = tmp_path / "figures.json"
+    assert evaluate.main(["--data", str(folder), "--split", "val", "--json", str(out)]) == 0
+    assert json.loads(out.read_text())["fracatlas"]["films"] == len(ROWS) - 1
 
 
 def test_what_train_shares_with_held_out_films_is_counted(tmp_path):

@@ -25,8 +25,8 @@ from detector.radiograph import Radiograph
 from detector.training.metrics import POINTING_TOLERANCE, hottest_pixel
 from detector.training.peers import stages
 
-# Shares of the film; each twice the last, as a fracture covers less than one hundredth of it.
-FRACTIONS = tuple(0.0025 * 2**i for i in range(9))
+# Shares of the film; each thrice the last, as a fracture covers less than one hundredth of it.
+FRACTIONS = tuple(0.0025 * 3**i for i in range(6))
 CHANGES = ("mirrored", "upside down", "turned by -10", "turned by -5", "turned by 5",
            "turned by 10")  # fmt: skip
 

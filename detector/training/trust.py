@@ -51,6 +51,8 @@ log = logging.getLogger(__name__)
 OVERLAPS = (0.1, 0.3, 0.5)
 FALSE_PER_FILM = (0.25, 0.5, 1.0)
 POINTS_OF_A_CURVE = 60
+_DETAILS = {"curve", "fractions", "by_view", "hottest_at_break", "probability_change",
+            "same_decision"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Effort:
     limbs: int
 
 
-FULL, QUICK = Effort(films=60, limbs=6), Effort(films=12, limbs=1)
+FULL, QUICK = Effort(films=40, limbs=4), Effort(films=12, limbs=1)
 
 
 def trust_report(
@@ -229,12 +231,19 @@ def _froc(films: Sequence[tuple[FilmRecord, FoundBoxes]]) -> dict[str, Any]:
     return figures
 
 
+def without_details(figures: Any) -> Any:
+    """The report without its curves and finer divisions: what a model card can hold."""
+    if not isinstance(figures, Mapping):
+        return figures
+    return {n: without_details(value) for n, value in figures.items() if n not in _DETAILS}
+
+
 def store(
     folder: Path, detector: FractureDetector, split: str, report: Mapping[str, Any]
 ) -> None:
     """Keep the figures beside those of ``evaluate`` in ``config.json``; write the card anew."""
     metrics = dict(detector.config.metrics)
-    metrics[split] = {**metrics.get(split, {}), **report}
+    metrics[split] = {**metrics.get(split, {}), **without_details(report)}
     write_config(folder, replace(detector.config, metrics=metrics), detector.model.sha256)
     write_card(folder)
 
