@@ -58,6 +58,13 @@ def test_the_card_is_made_from_config_json_alone_byte_for_byte(weights):
     assert {p.name: p.read_bytes() for p in weights.iterdir()} == first
 
 
+def test_old_sentences_are_worded_anew_from_the_figures(metrics, tmp_path):
+    write_config(tmp_path, make_config({**metrics, "weak": ["An old sentence."]}), SHA)
+    assert card.main(["--weights", str(tmp_path)]) == 0
+    assert card.read_config(tmp_path)[0].metrics["weak"] == metrics["weak"] != []
+    assert "An old sentence." not in page(tmp_path)
+
+
 def test_the_shipped_card_is_that_of_the_shipped_config():
     folder = shipped_weights()
     assert page(folder) == card.render(*card.read_config(folder))

@@ -324,6 +324,15 @@ def test_weak_figures_become_sentences_with_their_figure():
     assert "On children's wrists and forearms, the AUC is 0.74 (95 % interval 0.64 to 0.79)" in text
     assert "hip: AUC 0.80" in text and "leg" not in text
     assert "inverted gets the opposite verdict in 20 % of films" in text
+    close = {"fracatlas": {"pointing": figure(0.848)},
+             "scope": {"accepted": {"other": figure(0.8)}},
+             "intact_crops": {"sources": {"wrist": {"crops": 30, "fracture_likely": figure(0.34)},
+                                          "other": {"crops": 7, "fracture_likely": figure(0.4)}}}}
+    text = "\n".join(weak_sentences(close))
+    assert "in 84.8 % of fractured films" in text and "the mark was 85 %" in text
+    assert "Of other fractured films from the web, 20 % are refused as out of scope" in text
+    assert "(95 % interval 15 to 30 %)" in text
+    assert text.count("called 'fracture likely' in") == 1 and "in 34 %" in text
 
 
 def test_the_true_path_on_real_films(detector, fracatlas):

@@ -108,7 +108,7 @@ def test_a_film_gets_its_verdict_and_an_overlay_at_the_hot_place(page, detector,
     page.on("request", lambda r: joins.append(r.url) if r.method == "POST" else None)
     peak = np.unravel_index(prediction.heatmap.argmax(), prediction.heatmap.shape)[::-1]
     cold = np.unravel_index(prediction.heatmap.argmin(), prediction.heatmap.shape)[::-1]
-    slide(page, "threshold", min(95, int(100 * prediction.heatmap.max()) - 1))
+    slide(page, "threshold", max(1, int(50 * prediction.heatmap.max())))
     slide(page, "opacity", 100)
     hot, far = colour(page, peak, prediction), colour(page, cold, prediction)
     slide(page, "opacity", 0)

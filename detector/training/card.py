@@ -2,7 +2,8 @@
 
     python -m detector.training.card --weights weights [--readme README.md]
 
-Both are made from ``config.json`` and nothing else: a figure that is not there is left out.
+Both are made from ``config.json`` and nothing else: a figure that is not there is left out. The
+command also words anew, in ``config.json``, what stays weak by the figures that are there.
 ``evaluate --write`` measures the figures and calls this.
 """
 
@@ -12,16 +13,17 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from detector.checkpoint import CONFIG_FILE, ModelConfig, WeightsError
+from detector.checkpoint import CONFIG_FILE, ModelConfig, WeightsError, write_config
 from detector.hub import CARD_FILE
 from detector.training import card_results as results
 from detector.training import card_text as text
 from detector.training.card_figures import write_figures
 from detector.training.card_tables import flat, table
-from detector.training.weakness import source_name
+from detector.training.weakness import source_name, weak_sentences
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
@@ -46,6 +48,16 @@ def write_card(folder: Path) -> None:
     config, sha256 = read_config(folder)
     write_figures(folder, results.shown(config.metrics)[1])
     (folder / CARD_FILE).write_text(render(config, sha256), encoding="utf-8")
+
+
+def renew_sentences(folder: Path) -> None:
+    """Write the sentences about what stays weak anew in ``config.json``, from its test figures."""
+    config, sha256 = read_config(folder)
+    if "test" not in config.metrics:
+        return
+    weak = weak_sentences(config.metrics["test"])
+    if weak != config.metrics.get("weak"):
+        write_config(folder, replace(config, metrics={**config.metrics, "weak": weak}), sha256)
 
 
 def write_results(readme: Path, config: ModelConfig) -> None:
@@ -219,6 +231,7 @@ def main(argv: list[str] | None = None) -> int:
                         help="also put the results table between the marks in FILE")
     arguments = parser.parse_args(argv)
     try:
+        renew_sentences(arguments.weights)
         write_card(arguments.weights)
         if arguments.readme:
             write_results(arguments.readme, read_config(arguments.weights)[0])

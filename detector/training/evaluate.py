@@ -33,6 +33,7 @@ from detector.training.readings import (
     one_thread_each,
     read_records,
     source_of,
+    without_seen,
 )
 from detector.training.records import SPLITS, FilmRecord
 from detector.training.robustness import (
@@ -100,18 +101,6 @@ def evaluate(
             for source in dict.fromkeys(source_of(r) for r in ranked)
         }
     return figures
-
-
-def without_seen(
-    records: Sequence[FilmRecord], provenance: Mapping[str, Any]
-) -> tuple[list[FilmRecord], int]:
-    """The films whose picture the model was not trained on, and how many were left out.
-
-    ``provenance``: the weights' own, in which training lists them (``seen_in_training``).
-    """
-    seen = set(provenance.get("seen_in_training", ()))
-    kept = [record for record in records if record.key not in seen]
-    return kept, len(records) - len(kept)
 
 
 def data_figures(folders: Sequence[Path]) -> dict[str, Any]:
@@ -215,9 +204,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.films:
             records = some_films(records, arguments.films)
         detector = FractureDetector.from_pretrained(arguments.weights)
-        records, seen = without_seen(records, detector.config.provenance)
-        if seen:
-            log.warning("%d films show a picture of the model's training and are left out", seen)
+        records = without_seen(records, detector.config.provenance)
         balanced = detector.config.metrics.get("val", {}).get("balanced_threshold")
         figures = evaluate(detector, records, balanced=balanced, outside=arguments.outside,
                            workers=one_thread_each())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -131,6 +131,21 @@ def films_of(folders: Iterable[Path], split: str) -> list[FilmRecord]:
     if not chosen:
         raise ValueError(f"there is no film of the split {split}")
     return chosen
+
+
+def without_seen(
+    records: Sequence[FilmRecord], provenance: Mapping[str, Any]
+) -> list[FilmRecord]:
+    """The films whose picture the model was not trained on.
+
+    ``provenance``: the weights' own, in which training lists them (``seen_in_training``).
+    """
+    seen = set(provenance.get("seen_in_training", ()))
+    kept = [record for record in records if record.key not in seen]
+    if len(kept) < len(records):
+        log.warning("%d films show a picture of the model's training and are left out",
+                    len(records) - len(kept))
+    return kept
 
 
 def one_thread_each() -> int:

@@ -31,6 +31,7 @@ from detector.training.readings import (
     probability_of,
     source_of,
     spread,
+    without_seen,
 )
 from detector.training.records import FilmRecord
 
@@ -274,8 +275,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--split", choices=("val", "test"), default="val")
     parser.add_argument("--films", type=int, default=60, help="how many (default 60)")
     arguments = parser.parse_args(argv)
-    records = films_of(arguments.data, arguments.split)
     detector = FractureDetector.from_pretrained(arguments.weights)
+    records = films_of(arguments.data, arguments.split)
+    records = without_seen(records, detector.config.provenance)
     chosen = some_films(records, arguments.films)
     print(json.dumps(change_figures(detector, chosen, one_thread_each()), indent=2))
     return 0

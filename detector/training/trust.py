@@ -34,7 +34,13 @@ from detector.training.froc import average_precision, found_at, froc, match
 from detector.training.localisation import GAMES, pixel_precision
 from detector.training.metrics import bootstrap, estimate, mean, share
 from detector.training.phantom_pairs import pair_figures, read_pairs
-from detector.training.readings import films_of, one_thread_each, source_of, spread
+from detector.training.readings import (
+    films_of,
+    one_thread_each,
+    source_of,
+    spread,
+    without_seen,
+)
 from detector.training.records import FilmRecord
 from detector.training.trust_checks import check_figures
 from detector.training.trust_figures import draw_figures
@@ -269,10 +275,11 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.write and not Path(arguments.weights).is_dir():
         parser.error("--write needs a weights folder on this machine")
     try:
+        detector = FractureDetector.from_pretrained(arguments.weights)
         records = films_of(arguments.data, arguments.split)
+        records = without_seen(records, detector.config.provenance)
         if arguments.films:
             records = _evenly(sorted(records, key=lambda r: not r.fractured), arguments.films)
-        detector = FractureDetector.from_pretrained(arguments.weights)
         second = FractureDetector.from_pretrained(arguments.second) if arguments.second else None
         report = trust_report(detector, records, second=second, workers=one_thread_each(),
                               effort=QUICK if arguments.quick else FULL)

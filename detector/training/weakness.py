@@ -25,6 +25,8 @@ SUBGROUP_GAP = 0.04  # of AUC below all films of the source
 SUBGROUP_FRACTURED = 8  # fewer say too little
 ECE_MARK = 0.05
 REVERSAL_MARK = 0.02
+ACCEPTED_MARK = 0.99
+CROP_MARK, CROPS = 0.10, 20  # of at least so many crops
 
 SOURCES = {
     "fracatlas": "FracAtlas films",
@@ -33,7 +35,7 @@ SOURCES = {
     "sr2022": "fractured limb films from the web (sr2022)",
 }
 _WHAT = {
-    "auc": "the AUC is {value:.2f}",
+    "auc": "the AUC is {number}",
     "sensitivity": "{percent} of fractures are found at the balanced operating point",
     "specificity": "{percent} of intact films are called so at the balanced operating point",
     "pointing": "the hottest point of the heatmap lies on the fracture, or within the tolerance "
@@ -51,7 +53,7 @@ def weak_sentences(figures: Mapping[str, Any]) -> list[str]:
     """Sentences about the figures of one split that stay under their mark, each with its figure
     and 95 % interval; none where all reach it."""
     return [*_under_marks(figures), *_subgroups(figures), *_calibration(figures),
-            *_changes(figures)]
+            *_refused(figures), *_crops(figures), *_changes(figures)]
 
 
 def _look_up(figures: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:
@@ -74,8 +76,11 @@ def _under_marks(figures: Mapping[str, Any]) -> Iterator[str]:
         if figure is None or figure["value"] >= mark:
             continue
         kind = path.split(".")[-1]
+        # Just under the mark: a digit more, so that the two do not read the same.
+        digits = int(round(figure["value"], 2) >= mark)
         what = _WHAT[kind].format(
-            value=figure["value"], percent=f"{100 * figure['value']:.0f} %"
+            number=f"{figure['value']:.{2 + digits}f}",
+            percent=f"{100 * figure['value']:.{digits}f} %",
         )
         where = source_name(source)
         if "without hardware" in path:
@@ -110,6 +115,27 @@ def _calibration(figures: Mapping[str, Any]) -> Iterator[str]:
                 f"On {source_name(source)}, the stated probability is off by "
                 f"{100 * error['value']:.0f} percentage points on average "
                 f"({_interval(error, True)})."
+            )
+
+
+def _refused(figures: Mapping[str, Any]) -> Iterator[str]:
+    for source, accepted in figures.get("scope", {}).get("accepted", {}).items():
+        if accepted["value"] < ACCEPTED_MARK:
+            refused = {"value": 1 - accepted["value"], "low": 1 - accepted["high"],
+                       "high": 1 - accepted["low"]}
+            yield (
+                f"Of {source_name(source)}, {100 * refused['value']:.0f} % are refused as out of "
+                f"scope ({_interval(refused, True)})."
+            )
+
+
+def _crops(figures: Mapping[str, Any]) -> Iterator[str]:
+    for source, crops in figures.get("intact_crops", {}).get("sources", {}).items():
+        called = crops["fracture_likely"]
+        if called["value"] > CROP_MARK and crops["crops"] >= CROPS:
+            yield (
+                f"Parts of {source_name(source)} that show no fracture are called 'fracture "
+                f"likely' in {100 * called['value']:.0f} % ({_interval(called, True)})."
             )
 
 
