@@ -65,7 +65,8 @@ class OverlayFolder:
         Raises:
             OSError: the file cannot be written.
         """
-        _, data = cv2.imencode(".png", cv2.cvtColor(prediction.overlay(), cv2.COLOR_RGB2BGR))
+        painted = cv2.cvtColor(prediction.overlay(boxes=True), cv2.COLOR_RGB2BGR)
+        _, data = cv2.imencode(".png", painted)
         self._paths[film].write_bytes(data.tobytes())
         return self._paths[film]
 

@@ -294,12 +294,14 @@ def _draw_pictures(canvas: Canvas, prediction: Prediction, top: float, room: flo
 def _draw_boxes(
     canvas: Canvas, prediction: Prediction, left: float, top: float, scale: float
 ) -> None:
+    """Numbered boxes of the regions: solid from the rule-in point on, dashed below it."""
     canvas.setLineWidth(0.8)
     canvas.setFont("DejaVuSans-Bold", 7)
     for number, region in enumerate(prediction.regions, 1):
         x, y = left + region.x * scale, top - (region.y + region.height) * scale
         canvas.setStrokeColor(HexColor("#5fd3ff"))
         canvas.setFillColor(HexColor("#5fd3ff"))
+        canvas.setDash(*([] if region.score >= prediction.calibration.rule_in else [3, 2]))
         canvas.rect(x, y, region.width * scale, region.height * scale)
         # Beside the box, or on its other side where the film ends.
         beside = x + region.width * scale + 1.5
