@@ -70,7 +70,7 @@ def test_overlays_are_written_and_told_apart(films, tmp_path, detector):
     out = tmp_path / "overlays"
     assert script.main([str(films), "--overlay", str(out)]) == 0
     assert sorted(p.name for p in out.iterdir()) == ["film-2.png", "film.png", "third.png"]
-    expected = detector.predict(films / "more" / "film.png").overlay()
+    expected = detector.predict(films / "more" / "film.png").overlay(boxes=True)
     assert np.array_equal(cv2.imread(str(out / "film-2.png"))[..., ::-1], expected)
 
 
