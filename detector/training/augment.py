@@ -59,7 +59,7 @@ class View(Enum):
     far from every fracture as a few draws find.
     """
 
-    FREE = (0.8, 1.5)
+    FREE = (0.8, 1.9)
     WHOLE = (0.75, 0.95)
     CLOSE_UP = (1.2, 2.6)
 

@@ -79,23 +79,32 @@ class Draw:
 def plan_epoch(films: Sequence[CachedFilm], recipe: Recipe, epoch: int) -> list[Draw]:
     """The draws of one epoch, shuffled; see ``Recipe`` for what it holds."""
     rng = np.random.default_rng([recipe.seed, epoch, 2**31])
-    sources: dict[str, list[int]] = {}
-    for index, film in enumerate(films):
-        sources.setdefault(film.record.source, []).append(index)
     draws: list[Draw] = []
     plenty: list[int] = []
-    for indices in sources.values():
+    for indices in by_source(films):
         intact = [i for i in indices if not films[i].record.fractured]
+        fractured = [i for i in indices if films[i].record.fractured]
         if len(indices) < 100:
             draws += [Draw(i) for i in indices] * recipe.repeats
         else:
-            draws += [Draw(i) for i in indices if films[i].record.fractured]
+            draws += [Draw(i) for i in fractured]
             plenty += intact
+        located = [i for i in fractured if films[i].places.polygons]
+        lacking = max(0, len(fractured) - len(intact))
+        draws += [Draw(i, close_up=True) for i in _choose(rng, located, lacking)]
     draws += [Draw(i) for i in _choose(rng, plenty, recipe.intact)]
 
     located = [i for i, f in enumerate(films) if f.places.polygons]
     draws += [Draw(i, close_up=True) for i in _choose(rng, located, recipe.crops)]
     return [draws[i] for i in rng.permutation(len(draws))]
+
+
+def by_source(films: Sequence[CachedFilm]) -> list[list[int]]:
+    """The indices of each source's films."""
+    sources: dict[str, list[int]] = {}
+    for index, film in enumerate(films):
+        sources.setdefault(film.record.source, []).append(index)
+    return list(sources.values())
 
 
 def _choose(rng: np.random.Generator, indices: Sequence[int], count: int) -> Iterable[int]:
@@ -112,6 +121,7 @@ class EpochDataset(Dataset):
     def __init__(self, films: Sequence[CachedFilm], recipe: Recipe, epoch: int):
         self.films, self.recipe, self.epoch = films, recipe, epoch
         self.draws = plan_epoch(films, recipe, epoch)
+        self.sources = by_source(films)
         self.canvas = recipe.canvas(epoch)
 
     def __len__(self) -> int:
@@ -140,7 +150,9 @@ class EpochDataset(Dataset):
             view = View.FREE
         matrix = random_warp(rng, pixels.shape, self.canvas, places, view)
         canvas = warp_film(pixels, matrix, self.canvas)
-        reference = self.films[int(rng.integers(len(self.films)))].pixels
+        # Every source lends its grey levels equally often, however few films it has.
+        source = self.sources[int(rng.integers(len(self.sources)))]
+        reference = self.films[source[int(rng.integers(len(source)))]].pixels
         canvas = random_style(rng, canvas, reference)
         moved = places.moved(matrix)
         return canvas, make_target(moved, fractured, self.canvas, self.recipe.stride)

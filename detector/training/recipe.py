@@ -12,15 +12,16 @@ class Recipe:
 
     Films seen per epoch: every fractured film; ``intact`` of the intact ones; of sources with fewer
     than a hundred films each film ``repeats`` times; ``crops`` close-ups of fractured films that
-    leave every outline out, as intact.
+    leave every outline out, as intact, and more of them from a source that has fewer intact films
+    than fractured ones, until it has as many: a source's look must not be a sign of a fracture.
     """
 
-    epochs: int = 24
+    epochs: int = 22
     batch: int = 16
     sizes: tuple[int, ...] = (320, 384, 448)  # longest side in equal shares of the epochs
     intact: int = 1000
-    repeats: int = 3
-    crops: int = 300
+    repeats: int = 5
+    crops: int = 200
 
     channels: int = 128
     stride: int = 8

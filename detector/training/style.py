@@ -17,12 +17,12 @@ def random_style(
     rng: np.random.Generator, canvas: np.ndarray, reference: np.ndarray | None = None
 ) -> np.ndarray:
     """A random appearance; ``reference`` is another film whose histogram may be taken on."""
-    if reference is not None and rng.random() < 0.25:
+    if reference is not None and rng.random() < 0.4:
         canvas = exchange_histogram(canvas, reference, rng.uniform(0.4, 1.0))
     for chance, change in (
         (0.12, _hardware), (0.05, _cast), (0.6, _tone), (0.15, _clahe), (0.2, _sharpness),
         (0.12, _resolution), (0.2, _noise), (0.3, _marks), (0.15, _collimate), (0.15, _jpeg),
-        (0.08, _invert),
+        (0.12, _invert),
     ):
         if rng.random() < chance:
             canvas = change(rng, canvas)
