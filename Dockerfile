@@ -1,10 +1,10 @@
-# The page in a container: PyTorch on the CPU, the shipped weights inside, no network at run time.
+# The page in a container: OpenVINO and PyTorch, the shipped weights inside, no network at run time.
 #
 #   docker build -t fracture-detector --build-arg TORCH_INDEX=<PyTorch's CPU wheel index> .
 #   docker run --rm -p 127.0.0.1:7860:7860 --read-only --tmpfs /tmp fracture-detector
 #
-# Without TORCH_INDEX torch comes from pip's usual index, which on Linux is the CUDA build:
-# it needs several GB more and runs on a GPU where the container is given one.
+# Without TORCH_INDEX torch comes from pip's usual index, which on Linux is the CUDA build, several GB
+# larger. `.ci/container.py` says how large.
 
 FROM python:3.11-slim-bookworm AS build
 
@@ -14,20 +14,26 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /venv
 ENV PATH=/venv/bin:$PATH
 WORKDIR /build
-COPY constraints.txt pyproject.toml ./
+COPY constraints.txt ./
 
 # torch and torchvision together, from one index: mixed builds break torchvision's import.
 RUN pins="$(grep -E '^(torch|torchvision)==' constraints.txt)" \
  && if [ -n "$TORCH_INDEX" ]; then pip install --no-deps --index-url "$TORCH_INDEX" $pins; \
     else pip install -c constraints.txt $pins; fi
 
-# The library's and the page's packages, as pyproject.toml names them. Headers, and pip itself, have
-# no use at run time.
+# The packages of the library, the page and the faster runtime, as pyproject.toml names them. What a
+# page has no use for goes: Triton (which compiles networks for a GPU, most of a GB), OpenVINO's
+# telemetry, headers, static libraries, the packages' own tests, and pip.
+COPY pyproject.toml ./
 RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print('\n'.join(p['dependencies'] + p['optional-dependencies']['demo']))" > requirements.txt \
+extras = p['optional-dependencies']; \
+print('\n'.join(p['dependencies'] + extras['demo'] + extras['fast']))" > requirements.txt \
  && pip install -c constraints.txt -r requirements.txt \
- && rm -rf /venv/lib/python3*/site-packages/torch/include \
-           /venv/lib/python3*/site-packages/torch/share \
+ && pip uninstall -y triton openvino-telemetry \
+ && cd /venv/lib/python3*/site-packages \
+ && rm -rf torch/include torch/share nvidia/*/include nvidia/*/*/include openvino/include \
+ && find . -name '*.a' -delete \
+ && find . -type d -name tests -prune -exec rm -rf {} + \
  && pip uninstall -y pip
 
 

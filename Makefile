@@ -46,7 +46,7 @@ clean: ## Remove .venv and caches; weights, runs and data stay
 
 $(VENV)/.demo: $(PINS) $(VENV)/$(INDEX_MARK)
 	@echo "Installing the page's packages into $(VENV)"
-	@$(PIP) -c constraints.txt -e '.[demo]'
+	@$(PIP) -c constraints.txt -e '.[demo,fast]'
 	@touch $@
 
 $(VENV)/.dev: $(PINS) $(VENV)/$(INDEX_MARK)

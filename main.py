@@ -4,9 +4,12 @@
     python main.py film.dcm folder/of/films "more/*.png"
     python main.py film.jpg --json
     python main.py film.jpg --overlay overlays/      # also a picture with the heatmap
+    python main.py film.dcm --dicom-out objects/     # also DICOM objects for the film's study
+    python main.py film.jpg --engine torch           # not the faster runtime, though installed
 
-Exit code: 0 all films were read, 2 wrong usage, 3 some film could not be read (the others are
-reported all the same). `fracture-detector --help` has more: CSV, long lists, reports, training.
+Exit code: 0 all films were read, 2 wrong usage, 3 some film could not be read, or no DICOM objects
+be made of it (the others are reported all the same). `fracture-detector --help` has more: CSV, long
+lists, reports, training.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from detector.cli_dicom import DicomOut, add_dicom_option
+from detector.cli_options import UsageError, add_model_options, load_detector
 from detector.films import list_films
 from detector.output import OverlayFolder, ResultFile, unbreakable
 
@@ -28,16 +33,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("films", nargs="+", metavar="film", help="film, folder or pattern")
     parser.add_argument("--json", action="store_true", help="one JSON object per film and line")
     parser.add_argument("--overlay", type=Path, metavar="DIR", help="write overlays as PNG here")
-    parser.add_argument("--model", metavar="M", help="weights folder or Hugging Face Hub id")
+    add_dicom_option(parser)
+    add_model_options(parser)
     arguments = parser.parse_args(argv)
 
-    from detector import FractureDetector, RadiographError, WeightsError
+    from detector import RadiographError
 
     films = list_films(arguments.films)
     try:
-        detector = FractureDetector.from_pretrained(arguments.model)
+        objects = DicomOut(arguments.dicom_out)
+        detector = load_detector(arguments)
         overlays = OverlayFolder(arguments.overlay, films) if arguments.overlay else None
-    except (WeightsError, OSError) as error:
+    except (UsageError, OSError) as error:
         parser.error(str(error))
     results = ResultFile(unbreakable(sys.stdout), "jsonl" if arguments.json else "text")
     unread = 0
@@ -45,8 +52,10 @@ def main(argv: list[str] | None = None) -> int:
         results.write(film, reading)
         if isinstance(reading, RadiographError):
             unread += 1
-        elif overlays:
+            continue
+        if overlays:
             overlays.write(film, reading)
+        unread += not objects.write(film, reading)
     return SOME_UNREAD if unread else ALL_READ
 
 

@@ -4,8 +4,8 @@
     python train.py --data ../shared/data/fracatlas --data ../shared/data/sr2022 \\
         --init tf_efficientnetv2_b0.in1k.safetensors # real films, start from an ImageNet file
     python train.py --resume runs/<time>             # go on with a run that was cut off
-    accelerate launch train.py --data ...            # several GPUs
-    torchrun --nproc-per-node 2 train.py --data ...  # several processes, on a CPU too
+    accelerate launch train.py --data ...            # several GPUs: docs/several-machines.md
+    accelerate launch --multi_gpu --num_processes 2 train.py ...  # two processes, on a CPU too
 
 ``--data`` takes the manifest layout, FracAtlas as published, the multi-region layout, or a folder
 of two classes. Val chooses the epoch; after the last one the best is calibrated on val and written
@@ -20,13 +20,15 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import signal
 import sys
 import time
 from dataclasses import fields, replace
+from datetime import timedelta
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, InitProcessGroupKwargs
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.utils import ModelEmaV3
@@ -101,10 +103,12 @@ def make_accelerator(bf16: bool) -> Accelerator:
     """This process, and those beside it where a launcher started several."""
     started = "WORLD_SIZE" in os.environ
     if "MASTER_PORT" in os.environ and not started:
-        print("train.py: this is one process. On a CPU, accelerate launch starts several through "
-              "MPI only; torchrun --nproc-per-node N train.py needs none.", file=sys.stderr)
+        print("train.py: this is one process. On a CPU, accelerate launch --multi_gpu "
+              "--num_processes N starts several (it needs no GPU for that).", file=sys.stderr)
     return Accelerator(
-        mixed_precision="bf16" if bf16 else "no", cpu=started and not torch.cuda.is_available()
+        mixed_precision="bf16" if bf16 else "no", cpu=started and not torch.cuda.is_available(),
+        # The others wait while the first process reads all films, and while it scores val.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(hours=2))],
     )
 
 
@@ -162,12 +166,14 @@ def train_epoch(
     for step, (canvas, label, label_weight, places, place_mask) in enumerate(bar):
         set_rate(optimizer, recipe, (epoch + step / steps) / recipe.epochs)
         logit, evidence, _ = network(canvas.contiguous(memory_format=torch.channels_last))
-        # Every process divides by the same counts, so that the mean of their gradients is that of
-        # the whole batch.
+        # Every process divides by the counts of the whole batch and multiplies by their number, so
+        # that the mean of their gradients is that of the whole batch.
         counts = torch.stack([label_weight.sum(), places.sum()])
-        known, positive = accelerator.reduce(counts, "mean")
-        of_film = film_loss(logit, label, label_weight, recipe.smoothing, known)
-        of_places = place_loss(evidence + plain.place_bias, places, place_mask, positive)
+        known, positive = accelerator.reduce(counts, "sum")
+        of_film = share * film_loss(logit, label, label_weight, recipe.smoothing, known)
+        of_places = share * place_loss(
+            evidence + plain.place_bias, places, place_mask, positive
+        )
         loss = of_film + recipe.place_weight * of_places
         if not torch.isfinite(loss):
             where = f"epoch {epoch + 1}, step {step + 1}"
@@ -310,6 +316,8 @@ def train(arguments: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
+    # A launcher that lost one process stops the others, a cluster's scheduler all of them.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         train(arguments)
     except ValueError as error:
@@ -317,6 +325,14 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except (SnapshotError, FloatingPointError, OSError) as error:
         print(f"train.py: {error}", file=sys.stderr)
+        return 1
+    except RuntimeError as error:
+        # What a collective says where a process is gone: NCCL by a type, gloo in words only.
+        if not isinstance(error, torch.distributed.DistError) and "gloo" not in str(error):
+            raise
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher's, which would cut this short
+        print("train.py: another process of this run is gone (the launcher says which); "
+              "--resume goes on after its last epoch", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("train.py: interrupted; --resume goes on after its last epoch", file=sys.stderr)

@@ -4,12 +4,14 @@
     sudo .ci/container.py                          a throw-away build
     sudo .ci/container.py --keep FOLDER            the base image and the logs stay in FOLDER
     sudo .ci/container.py --torch-index URL        torch from that index
+    sudo .ci/container.py --write                  the figures go into docs/engineers.md
 
 The base image is bootstrapped from Debian under the name in the Dockerfile's FROM, so nothing is
 pulled. The machine's own pip configuration is lent to the build as it is found and stays out of
 the image. The page then runs as the image says: as its non-root user, without capabilities, on a
 read-only root file system with /tmp in memory, and in a network of its own that leads nowhere.
-There the image's health check must pass and a synthetic film must get a verdict over HTTP.
+There the image's health check must pass, a synthetic film must get a verdict from OpenVINO over
+HTTP, and the same one from PyTorch on the command line.
 """
 
 from __future__ import annotations
@@ -29,17 +31,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGE = "fracture-detector"
+PAGE = ROOT / "docs" / "engineers.md"
+BEGIN, END = "<!-- image:begin -->\n", "<!-- image:end -->\n"
 
 # Runs in the image, as its user. The fractured phantom is drawn there too: nothing is brought in.
 CLIENT = """
 import json, cv2
+from importlib.util import find_spec
 from gradio_client import Client, handle_file
 from detector.phantom import random_phantom
 film = random_phantom(7, fractured=True).pixels
 cv2.imwrite("/tmp/synthetic.png", (film * 255).astype("uint8"))
 client = Client("http://127.0.0.1:7860", verbose=False)
-print(json.dumps(client.predict(handle_file("/tmp/synthetic.png"), api_name="/predict")))
+print(json.dumps({
+    "prediction": client.predict(handle_file("/tmp/synthetic.png"), api_name="/predict"),
+    "runs in": client.predict(api_name="/model")["engine"],
+    "telemetry": find_spec("openvino_telemetry") is not None,
+}))
 """
+FALLBACK = ("python", "main.py", "--json", "--engine", "torch", "/tmp/synthetic.png")
 
 
 def say(text: str) -> None:
@@ -140,13 +150,41 @@ def try_page(facts: dict) -> None:
     runs_as = re.search(r"^Uid:\s+(\d+)", status, re.MULTILINE)[1]
     memory = int(re.search(r"^VmRSS:\s+(\d+)", status, re.MULTILINE)[1]) // 1024
     seconds = time.monotonic() - started
-    say(f"Healthy after {seconds:.0f} s, as user {runs_as}, {memory} MB of memory")
+    say(f"Healthy after {seconds:.0f} s, as user {runs_as}, {memory:,} MB of memory")
     answer = json.loads(output(*as_page, "python", "-c", CLIENT).splitlines()[-1])
-    if runs_as == "0" or "decision" not in json.dumps(answer):
-        sys.exit(f"Not the answer of a page that runs as it should: {answer}")
+    prediction = answer["prediction"]
     say(f"A synthetic film over HTTP: {json.dumps(answer)[:600]}")
+    if runs_as == "0" or answer["telemetry"] or answer["runs in"]["name"] != "openvino":
+        sys.exit("The page does not run as it should.")
+    fallback = json.loads(output(*as_page, *FALLBACK))
+    say(f"The same in PyTorch: {fallback['decision']}, {fallback['probability']}")
+    if abs(fallback["probability"] - prediction["probability"]) > 1e-3:
+        sys.exit("PyTorch and OpenVINO do not agree.")
+    Path(facts["figures"]).write_text(json.dumps({"start": seconds, "memory": memory}))
     page.terminate()
     page.wait(20)
+
+
+def cuda_size(root: str) -> int:
+    """MB of the image that a CPU build of torch does not bring."""
+    packages = next(Path(root, "venv/lib").glob("python3*/site-packages"))
+    files = [*packages.glob("nvidia/**/*"), *packages.glob("torch/lib/libtorch_cuda*")]
+    return sum(f.stat().st_size for f in files if f.is_file() and not f.is_symlink()) >> 20
+
+
+def sentence(size: int, cuda: int, build: float, start: float, memory: int) -> str:
+    """The figures as the documentation gives them; sizes in MB, times in seconds."""
+    inside = f", {cuda:,} MB of them CUDA's libraries" if cuda else " with a CPU build of torch"
+    return (
+        f"The image is {size:,} MB unpacked{inside}. It was built in {build:.0f} s; the page was\n"
+        f"healthy {start:.0f} s after its start and then took {memory:,} MB of memory.\n"
+    )
+
+
+def with_figures(text: str, figures: str) -> str:
+    """The page's text with these figures between its markers."""
+    before, rest = text.split(BEGIN)
+    return before + BEGIN + figures + END + rest.split(END)[1]
 
 
 def main() -> None:
@@ -155,6 +193,7 @@ def main() -> None:
     )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="work in this folder")
     parser.add_argument("--torch-index", default="", metavar="URL", help="where torch comes from")
+    parser.add_argument("--write", action="store_true", help=f"write the figures into {PAGE.name}")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.inside:
@@ -184,19 +223,26 @@ def main() -> None:
             if conf.exists() and conf.stat().st_size:
                 sys.exit("This machine's pip configuration is in the image.")
             size = int(output("du", "-sm", "--apparent-size", root).split()[0])
-            say(f"Built in {time.monotonic() - started:.0f} s; {size} MB unpacked")
+            build = time.monotonic() - started
+            say(f"Built in {build:.0f} s; {size:,} MB unpacked")
             facts = {
                 "root": root,
                 "log": str(work / "page.log"),
+                "figures": str(work / "figures.json"),
                 "config": config["Docker"]["config"],
             }
             own = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child")
             script = (sys.executable, __file__, "--inside", json.dumps(facts))
             if subprocess.run([*own, *script]).returncode:
                 sys.exit("The page in the image does not do what it should: see above.")
+            figures = sentence(
+                size, cuda_size(root), build, **json.loads(Path(facts["figures"]).read_text())
+            )
         finally:
             output(*buildah, "rm", container)
-    say("The container works")
+    say(f"The container works. {figures.strip()}")
+    if args.write:
+        PAGE.write_text(with_figures(PAGE.read_text("utf-8"), figures), "utf-8")
 
 
 if __name__ == "__main__":

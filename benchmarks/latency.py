@@ -132,7 +132,8 @@ def stages(detector, data: bytes) -> dict[str, Callable[[], object]]:
 
     def decide() -> None:
         calibration.film.probability(output.logit)
-        detector.model.scope.check(output.embedding, canvas)
+        rows, cols = letterbox.inner
+        detector.model.scope.check(output.embedding, canvas[:rows, :cols])
         explanation.find_regions(output.evidence, letterbox, calibration)
 
     return {

@@ -1,4 +1,4 @@
-"""Open the page:  python -m demo [--host H] [--port P] [--model M] [--mcp]
+"""Open the page:  python -m demo [--host H] [--port P] [--model M] [--engine E] [--mcp]
 
 With FRACTURE_USER and FRACTURE_PASSWORD in the environment the page asks for them.
 """
@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from detector.cli_options import UsageError, add_model_options, load_detector
+
 logger = logging.getLogger("demo")
 GRACE = 3  # seconds that running answers get after SIGTERM; then their connections are closed
 
@@ -22,17 +24,23 @@ GRACE = 3  # seconds that running answers get after SIGTERM; then their connecti
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line. Raises SystemExit (2) for a wrong one."""
     parser = argparse.ArgumentParser(
-        prog="python -m demo", description="Open the page: a film in, a verdict and a heatmap out.",
+        prog=_program(), description="Open the page: a film in, a verdict and a heatmap out.",
         epilog="FRACTURE_USER and FRACTURE_PASSWORD in the environment put a login before it.",
     )  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=7860, help="port (%(default)s)")
-    parser.add_argument("--model", help="weights folder or Hugging Face id (the shipped weights)")
+    add_model_options(parser)
     parser.add_argument("--mcp", action="store_true", help="also serve the tools over MCP")
     chosen = parser.parse_args(arguments)
     if bool(os.environ.get("FRACTURE_USER")) != bool(os.environ.get("FRACTURE_PASSWORD")):
         parser.error("set both FRACTURE_USER and FRACTURE_PASSWORD, or neither")
     return chosen
+
+
+def _program() -> str:
+    """How this was started: `python -m demo`, `fracture-detector serve`, the Space's `app.py`."""
+    name = Path(sys.argv[0]).name
+    return "python -m demo" if name == Path(__file__).name else name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,21 +58,21 @@ def serve(chosen: argparse.Namespace, folder: Path) -> int:
     """Load the model, build the page, serve it until told to stop."""
     from demo.examples import draw_examples, real_examples
     from demo.page import build_page, launch_settings
-    from detector import FractureDetector, WeightsError
+    from detector import WeightsError
     from detector.hub import resolve_weights
 
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     try:
-        weights = resolve_weights(chosen.model)
-        detector = FractureDetector.from_pretrained(weights)
-    except WeightsError as error:
+        chosen.model = resolve_weights(chosen.model)
+        detector = load_detector(chosen)
+    except (WeightsError, UsageError) as error:
         print(f"The page cannot start: {error}", file=sys.stderr)
         return 1
     examples = real_examples() or draw_examples(folder)
     detector.warm_up()  # the first visitor waits no longer than the others
-    page = build_page(detector, examples, Path(weights))
+    page = build_page(detector, examples, chosen.model)
     user = os.environ.get("FRACTURE_USER")
     try:
         page.launch(
@@ -72,7 +80,7 @@ def serve(chosen: argparse.Namespace, folder: Path) -> int:
             auth=(user, os.environ["FRACTURE_PASSWORD"]) if user else None,
             mcp_server=chosen.mcp, **launch_settings(),
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:  # Gradio's ValueError: its own address does not answer
         print(f"The page cannot start: {error}", file=sys.stderr)
         return 1
     print(f"The page is open on http://{chosen.host}:{chosen.port}", flush=True)

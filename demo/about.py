@@ -142,6 +142,7 @@ def about_tab(detector: FractureDetector, folder: Path | None) -> None:
         for name, value in {
             "version": config.version,
             "sha256 of the weights": detector.model.sha256,
+            "runs in": f"{detector.engine.name}, {detector.engine.precision}",
             "rule-out point": percent(config.calibration.rule_out),
             "rule-in point": percent(config.calibration.rule_in),
             "calibrated at a share of fractures of": percent(config.calibration.prevalence),

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from demo.view import places
 from detector import Prediction, Region
 from detector.calibration import FRACTURE_LIKELY, NO_FRACTURE_SEEN, OUT_OF_SCOPE, UNCERTAIN
 from detector.output import percent
@@ -82,9 +81,16 @@ def verdict_card(
     return (
         f'<div class="fd-card fd-verdict fd-{style}" role="status" data-decision="'
         f'{escape(prediction.decision)}"><div class="fd-banner">{icon}<div><h2>{heading}</h2>'
-        f'<p class="fd-sub">{escape(SUBLINES[prediction.decision])}</p></div>{number}</div>'
+        f'<p class="fd-sub">{escape(subline(prediction))}</p></div>{number}</div>'
         f'<div class="fd-body">{"".join(parts)}</div></div>'
     )
+
+
+def subline(prediction: Prediction) -> str:
+    """What to do with the verdict, in a sentence."""
+    if prediction.decision == FRACTURE_LIKELY and not prediction.regions:
+        return "No single place stands out: look at the whole film."
+    return SUBLINES[prediction.decision]
 
 
 def tag(decision: str) -> str:
@@ -180,7 +186,7 @@ def regions_list(prediction: Prediction) -> str:
         f"<span>{escape(place(region, prediction))}<br><small>{region.width:.0f} &times; "
         f"{region.height:.0f} px{', dashed box' * (region.score < prediction.calibration.rule_in)}"
         f'</small></span><span class="p">{percent(region.score)}</span></button></li>'
-        for index, region in enumerate(places(prediction))
+        for index, region in enumerate(prediction.regions)
     )
     return f'<h3 style="margin-top:16px">Places to look at</h3><ul class="fd-regions">{rows}</ul>'
 
@@ -197,7 +203,7 @@ def place(region: Region, prediction: Prediction) -> str:
 
 def describe(prediction: Prediction) -> str:
     """The picture in words, for those who cannot see it."""
-    found = [place(region, prediction) for region in places(prediction)]
+    found = [place(region, prediction) for region in prediction.regions]
     size = f"X-ray film, {prediction.film.width} by {prediction.film.height} pixels."
     if not found:
         return f"{size} No place is marked on it."

@@ -14,6 +14,7 @@ import gradio as gr
 from demo import cards
 from demo.download import download, saver
 from demo.examples import Example
+from demo.objects import ObjectsBox, offered
 from demo.reading import ABSENT, PRESENT, Reading, agreement, post_test, starting_prevalence
 from demo.theme import asset, html
 from demo.view import data_uri, shrink
@@ -37,8 +38,8 @@ WHAT_IT_IS = """
 **What it is.** The network gives every place of the film a score, and the verdict is made of these
 scores alone. The map shows them as the calibrated probability of a fracture at that place, on one
 fixed scale for all films: a film without suspicion stays plain. The white line runs at the rule-in
-point; solid boxes reach it, dashed ones do not; what is fainter than a few per cent is not shown
-at first. On the network's last map it is exactly Grad-CAM.
+point; solid boxes reach it, dashed ones do not. Colour and boxes begin at one floor, chosen so that
+most intact films show none; the slider lowers it. On the network's last map it is exactly Grad-CAM.
 
 **What it is not.** It is no outline of an injury and no measure of its size or severity. A plain
 map does not exclude a fracture; a hot spot can be an overlap, a growth plate or an artefact.
@@ -142,12 +143,14 @@ class FilmTab:
                         )
                         self.save = gr.Button("Save the report", variant="primary")
                         self.report_error = html(visible=False)
+                    self.objects = ObjectsBox()
         self.saver = saver()
 
     def _connect(self) -> None:
         self.shown = [
             self.reading, self.viewer, self.verdict, self.own, self.agreed, self.after, self.post,
             self.answer, self.frame_row, self.pending, self.drop, self.method_row, self.method,
+            self.objects.box,
         ]  # fmt: skip
         on = {"show_progress_on": [self.verdict], "show_progress": "minimal", **MODEL}
         settings = [self.blind, self.before]
@@ -170,6 +173,7 @@ class FilmTab:
             self.report, typed, [self.saver, self.report_error],
             concurrency_id="model", api_visibility="private",
         )
+        self.objects.connect(self.reading, self.saver)
 
     # What the events do ------------------------------------------------------------------------
 
@@ -192,7 +196,7 @@ class FilmTab:
             gr.update(value=told, visible=bool(told)), gr.update(visible=reading.revealed),
             post_test(prediction, before) if after else "",
             reading.own, gr.update(visible=False), None, None, gr.update(visible=after),
-            prediction.method,
+            prediction.method, gr.update(visible=offered(reading)),
         )  # fmt: skip
 
     def refuse(self, card: str, pending: str | None = None) -> tuple[Any, ...]:
@@ -200,7 +204,7 @@ class FilmTab:
         hidden = gr.update(visible=False)
         return (
             None, "", card, hidden, gr.update(value="", visible=False), hidden, "", None,
-            gr.update(visible=pending is not None), pending, None, hidden, DEFAULT,
+            gr.update(visible=pending is not None), pending, None, hidden, DEFAULT, hidden,
         )  # fmt: skip
 
     def read(
@@ -218,7 +222,7 @@ class FilmTab:
         except Exception as error:  # the page must live on; nothing of the film goes into the log
             logger.error("a film could not be read: %s", type(error).__name__)
             return self.refuse(cards.error_card(BROKEN))
-        return self.show(Reading(prediction, revealed=not blind), before)
+        return self.show(Reading(prediction, revealed=not blind, file=file), before)
 
     def read_example(self, blind: bool, before: float, event: gr.EventData) -> tuple[Any, ...]:
         """Read one of the examples."""

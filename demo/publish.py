@@ -27,6 +27,7 @@ SPACE_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 PYTHON = "3.11"
 SUMMARY = "Verdict and heatmap for limb X-rays, not a medical device"  # the Hub takes 60 letters
 FOLDERS = ("demo", "detector", "weights")
+EXTRAS = ("demo", "fast")  # of pyproject.toml: the page, and the faster runtime
 LEFT_OUT = ("__pycache__", "training", "examples", "publish.py", ".*")
 
 APP = '''"""The Space's way in: the page, as `python -m demo` serves it."""
@@ -102,7 +103,8 @@ def pinned_requirements(root: Path = ROOT) -> dict[str, str]:
         ) from error
     pairs = (line.split("==") for line in lines if "==" in line and not line.startswith("#"))
     pins = {canonicalize_name(name): version.strip() for name, version in pairs}
-    waiting = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
+    extras = project["optional-dependencies"]
+    waiting = [*project["dependencies"], *(need for name in EXTRAS for need in extras[name])]
     found: dict[str, str] = {}
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
@@ -114,13 +116,13 @@ def pinned_requirements(root: Path = ROOT) -> dict[str, str]:
         if name not in pins:
             continue  # torch pins its CUDA packages itself
         found[name] = pins[name]
-        extras = [{"extra": extra} for extra in need.extras | {""}]
+        choices = [{"extra": extra} for extra in need.extras | {""}]
         try:
             below = map(Requirement, metadata.requires(name) or [])
         except metadata.PackageNotFoundError as error:
             raise PublishError(f"{name} is not installed here: run `make demo` first.") from error
         waiting += [
-            str(r) for r in below if r.marker is None or any(map(r.marker.evaluate, extras))
+            str(r) for r in below if r.marker is None or any(map(r.marker.evaluate, choices))
         ]
     return dict(sorted(found.items()))
 

@@ -7,7 +7,7 @@ from html import escape
 from secrets import token_hex
 
 from demo.cards import VERDICTS, describe, place
-from demo.view import Box, places, viewer_message
+from demo.view import Box, viewer_message
 from detector import Prediction
 from detector.calibration import (
     FRACTURE_LIKELY,
@@ -27,7 +27,7 @@ class Reading:
 
     ``said``: what radiologists said of an example; ``truth``: their boxes. ``own``: the reader's
     answer (``PRESENT``, ``ABSENT``) and ``mark``: where, in film pixels. ``revealed``: whether the
-    result may be shown. ``heading``: the film's part in a study.
+    result may be shown. ``file``: the upload, which the page deletes before long.
     """
 
     prediction: Prediction
@@ -37,6 +37,7 @@ class Reading:
     own: str | None = None
     mark: tuple[float, float] | None = None
     revealed: bool = True
+    file: str | None = None
     film_id: str = field(default_factory=lambda: token_hex(8))
 
     def message(self) -> str:
@@ -83,7 +84,7 @@ def agreement(reading: Reading) -> str:
 def where_marked(reading: Reading) -> str:
     """How the reader's mark lies to the model's regions, in a sentence."""
     prediction, (x, y) = reading.prediction, reading.mark or (0.0, 0.0)
-    regions = places(prediction)
+    regions = prediction.regions
     if not regions:
         return "The model marks no place on this film."
     slack = NEAR * max(prediction.film.width, prediction.film.height)

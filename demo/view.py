@@ -13,15 +13,13 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from detector import Prediction, Region
+from detector import Prediction
+from detector.calibration import Calibration
 from detector.explanation import colour_table
 
 HEAT_SIDE = 1024  # longest side of the heat map that is sent; it is smooth, and drawn smoothly
 FILM_PIXELS = 40_000_000  # above it the film is sent smaller: browsers refuse larger canvases
 THUMB_QUALITY = 82
-# Heat and places fainter than this are not shown at first: where the rule-out point lies at a few
-# per cent, all of a plain film would be tinted. The slider brings the heat back.
-FAINT = 0.08
 
 Box = tuple[float, float, float, float]  # x, y, width, height in film pixels
 
@@ -43,21 +41,9 @@ def shrink(image: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-def shown_from(prediction: Prediction) -> float:
-    """The heat in [0, 1] from which the page shows it at first."""
-    return max(prediction.calibration.rule_out, FAINT)
-
-
-def places(prediction: Prediction) -> tuple[Region, ...]:
-    """The regions that are worth a look, strongest first; the strongest is always one."""
-    least = shown_from(prediction)
-    return tuple(r for n, r in enumerate(prediction.regions) if n == 0 or r.score >= least)
-
-
 def picture(prediction: Prediction, side: int, *, with_heat: bool = True) -> str:
     """Film or overlay as a small JPEG in a `data:` address, for cards and lists."""
-    shown = shown_from(prediction)
-    image = prediction.overlay(threshold=shown) if with_heat else prediction.grey
+    image = prediction.overlay() if with_heat else prediction.grey
     return data_uri(shrink(image, side), "jpg", (cv2.IMWRITE_JPEG_QUALITY, THUMB_QUALITY))
 
 
@@ -101,17 +87,23 @@ def viewer_message(
         "marking": marking,
         "mark": mark,
         "rule_in": calibration.rule_in,
-        "shown_from": shown_from(prediction),
+        "shown_from": calibration.floor,
         "alt": alt,
     }
     if with_heat:
         # Not `heatmap`, which the prediction would keep: it is as large as the film.
         heat = cv2.convertScaleAbs(shrink(prediction.heat.on_film(), HEAT_SIDE), alpha=255.0)
         message["heat"] = data_uri(heat)
-        message["table"] = base64.b64encode(colour_table(0.0).tobytes()).decode()
-        message["regions"] = prediction.to_dict()["regions"][: len(places(prediction))]
+        message["table"] = base64.b64encode(_colours(calibration).tobytes()).decode()
+        message["regions"] = prediction.to_dict()["regions"]
         message["truth"] = [dict(zip(("x", "y", "width", "height"), b, strict=True)) for b in truth]
     return json.dumps(message)
+
+
+def _colours(calibration: Calibration) -> np.ndarray:
+    """The overlay's colours over the heat that is shown, uint8 RGB (256, 3) from floor to 1."""
+    shown = max(1 - calibration.floor, 1e-6)
+    return colour_table(0.0, high=(calibration.rule_in - calibration.floor) / shown)
 
 
 def _bytes(pixels: np.ndarray, deep: bool) -> np.ndarray:

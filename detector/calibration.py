@@ -18,6 +18,8 @@ NO_FRACTURE_SEEN = "no fracture seen"
 OUT_OF_SCOPE = "out of scope"
 DECISIONS = (FRACTURE_LIKELY, UNCERTAIN, NO_FRACTURE_SEEN, OUT_OF_SCOPE)
 
+_USUAL_FLOOR = 0.08  # of weights written before the floor was fitted
+
 
 @dataclass(frozen=True)
 class Logistic:
@@ -48,6 +50,8 @@ class Calibration:
     ``rule_out`` < ``rule_in``: the operating points, as probabilities of the film.
     ``extent``: a region reaches as far as the evidence stays within this of its peak.
     ``prevalence``: share of fractured films for which ``film`` holds (that of val).
+    ``floor``: probability at a place from which it is shown, in colour or as a region; never below
+    ``rule_out``. One number for page, overlay, report and command line.
     """
 
     film: Logistic
@@ -56,12 +60,16 @@ class Calibration:
     rule_in: float
     extent: float
     prevalence: float
+    floor: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.rule_out <= self.rule_in <= 1:
             raise ValueError(
                 f"operating points must be ordered in [0, 1]: {self.rule_out}, {self.rule_in}"
             )
+        if not 0 <= self.floor <= 1:
+            raise ValueError(f"the floor must be in [0, 1], not {self.floor}")
+        object.__setattr__(self, "floor", max(self.floor, self.rule_out))
 
     def decide(self, probability: float, in_scope: bool = True) -> str:
         """One of ``DECISIONS`` for a film's calibrated probability."""
@@ -84,6 +92,7 @@ class Calibration:
             place=Logistic(**values["place"]),
             **{name: float(values[name])
                for name in ("rule_out", "rule_in", "extent", "prevalence")},
+            floor=float(values.get("floor", _USUAL_FLOOR)),
         )
 
 

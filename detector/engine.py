@@ -103,7 +103,8 @@ def make_engine(model: Model, name: str = "auto", precision: str = DEFAULT_PRECI
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}; there are {', '.join(PRECISIONS)}")
     if name == "torch":
-        return TorchEngine(model.network, precision=precision)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return TorchEngine(model.network, device, precision=precision)
     try:
         # Optional, and slow to import: only where it is wanted.
         from detector.engine_openvino import OpenVinoEngine

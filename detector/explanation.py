@@ -8,7 +8,7 @@ an intact film stays plain, and the operating points mean the same colour on eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -80,40 +80,60 @@ class Heat:
 def find_regions(
     evidence: np.ndarray, letterbox: Letterbox, calibration: Calibration
 ) -> tuple[Region, ...]:
-    """Places that stand out, strongest first: at most five, each at least at ``rule_out``, and at
-    least a quarter as probable as the strongest.
+    """The places that are shown, strongest first: candidates at least at ``calibration.floor`` and
+    at least a quarter as probable as the strongest."""
+    shown: list[Region] = []
+    for region in _candidates(evidence, letterbox, calibration):
+        if region.score < max(calibration.floor, _FAINT * (shown or [region])[0].score):
+            break
+        shown.append(region)
+    return tuple(shown)
 
-    A region is what hangs together around a peak within ``calibration.extent`` of its evidence.
+
+def candidate_regions(
+    evidence: np.ndarray, letterbox: Letterbox, calibration: Calibration
+) -> tuple[Region, ...]:
+    """The five places with most evidence, however little that is, strongest first.
+
+    A place is what hangs together around a peak within ``calibration.extent`` of its evidence. A
+    lower peak is a place of its own only if the evidence falls by as much between it and every
+    higher one (its topographic prominence); else it lies on the slope of a place that is found.
     """
+    return tuple(_candidates(evidence, letterbox, calibration))
+
+
+def _candidates(
+    evidence: np.ndarray, letterbox: Letterbox, calibration: Calibration
+) -> Iterator[Region]:
     rows, cols = evidence.shape
     fine = cv2.resize(
         np.asarray(evidence, np.float32), (cols * _FINE, rows * _FINE),
         interpolation=cv2.INTER_CUBIC,
     )
     step = letterbox.canvas[0] / fine.shape[0]
-    # Nothing is found in the padding.
-    fine[int(np.ceil(letterbox.inner[0] / step)) :] = -np.inf
-    fine[:, int(np.ceil(letterbox.inner[1] / step)) :] = -np.inf
-    least = calibration.place.value(calibration.rule_out)
-    # The slope of a place that was found already is no further place.
-    peaks = fine >= cv2.dilate(fine, np.ones((3, 3), np.uint8))
-    regions: list[Region] = []
-    while len(regions) < MAX_REGIONS:
-        row, column = np.unravel_index(int(np.where(peaks, fine, -np.inf).argmax()), fine.shape)
-        peak = float(fine[row, column])
-        if not peak >= least:
-            break
-        near = (fine >= peak - calibration.extent).astype(np.uint8)
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
-        x, y, width, height, _ = stats[labels[row, column]]
-        box = letterbox.box_to_film(np.array([x, y, width, height]) * step)
-        regions.append(
-            Region(*_within(box, letterbox), float(calibration.place.probability(peak)))
+    rows, cols = (int(np.ceil(side / step)) for side in letterbox.inner)
+    fine = np.ascontiguousarray(fine[:rows, :cols])  # nothing is found in the padding
+    peaks = np.argwhere(fine >= cv2.dilate(fine, np.ones((3, 3), np.uint8)))
+    heights = fine[tuple(peaks.T)]
+    taken = np.zeros((rows, cols), np.uint8)
+    found = 0
+    for index in np.argsort(-heights, kind="stable"):
+        (row, column), peak = peaks[index], float(heights[index])
+        if taken[row, column]:
+            continue
+        hill = np.zeros((rows + 2, cols + 2), np.uint8)  # floodFill wants a rim, and writes on it
+        *_, (x, y, width, height) = cv2.floodFill(
+            fine, hill, (int(column), int(row)), 0, calibration.extent, np.inf,
+            8 | cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY,
         )
-        least = max(least, calibration.place.value(_FAINT * regions[0].score))
-        part = (labels == labels[row, column]).astype(np.uint8)
-        fine[cv2.dilate(part, np.ones((2 * _FINE + 1, 2 * _FINE + 1), np.uint8)) > 0] = -np.inf
-    return _merge(regions)
+        own = not np.any(hill[1:-1, 1:-1] & taken)
+        taken |= hill[1:-1, 1:-1]
+        if own:
+            box = letterbox.box_to_film(np.array([x, y, width, height]) * step)
+            yield Region(*_within(box, letterbox), float(calibration.place.probability(peak)))
+            found += 1
+        if found == MAX_REGIONS:
+            return
 
 
 def _within(box: np.ndarray, letterbox: Letterbox) -> tuple[float, float, float, float]:
@@ -121,25 +141,6 @@ def _within(box: np.ndarray, letterbox: Letterbox) -> tuple[float, float, float,
     right, bottom = min(x + width, letterbox.width), min(y + height, letterbox.height)
     x, y = max(x, 0.0), max(y, 0.0)
     return x, y, right - x, bottom - y
-
-
-def _merge(regions: list[Region]) -> tuple[Region, ...]:
-    """Regions whose boxes overlap by half of the smaller become one, with the higher score."""
-    kept: list[Region] = []
-    for region in sorted(regions, key=lambda r: -r.score):
-        for index, other in enumerate(kept):
-            width = min(region.x + region.width, other.x + other.width) - max(region.x, other.x)
-            height = min(region.y + region.height, other.y + other.height) - max(region.y, other.y)
-            smaller = min(region.width * region.height, other.width * other.height)
-            if width > 0 and height > 0 and width * height >= 0.5 * smaller:
-                x, y = min(region.x, other.x), min(region.y, other.y)
-                right = max(region.x + region.width, other.x + other.width)
-                bottom = max(region.y + region.height, other.y + other.height)
-                kept[index] = Region(x, y, right - x, bottom - y, other.score)
-                break
-        else:
-            kept.append(region)
-    return tuple(kept)
 
 
 def to_grey8(pixels: np.ndarray) -> np.ndarray:
@@ -159,8 +160,8 @@ def overlay(
 ) -> np.ndarray:
     """The film with its heat: uint8 RGB (H, W, 3).
 
-    Colour and opacity follow the heat; below ``threshold`` (default: the rule-out point) the film
-    is left as it is. The contour marks the rule-in point.
+    Colour and opacity follow the heat; below ``threshold`` (default: the calibration's floor) the
+    film is left as it is. The contour marks the rule-in point.
 
     Args:
         grey: film uint8 (H, W).
@@ -170,7 +171,7 @@ def overlay(
     Raises:
         ValueError: unknown colour map, or opacity or threshold out of [0, 1].
     """
-    low = calibration.rule_out if threshold is None else threshold
+    low = calibration.floor if threshold is None else threshold
     if not (0 <= opacity <= 1 and 0 <= low <= 1):
         raise ValueError("opacity and threshold must be in [0, 1]")
     colours = colour_table(low, colormap, calibration.rule_in)
@@ -242,8 +243,8 @@ def draw_regions(
 ) -> np.ndarray:
     """A copy of ``rgb`` uint8 (H, W, 3) with the regions' boxes.
 
-    Solid from the rule-in point on, dashed between the two operating points: the two differ in
-    form, so that no eye needs to tell colours apart. Light with a dark rim, for bone and for air.
+    Solid from the rule-in point on, dashed below it: the two differ in form, so that no eye needs
+    to tell colours apart. Light with a dark rim, for bone and for air.
     """
     out = np.ascontiguousarray(rgb).copy()
     height, width = out.shape[:2]

@@ -25,7 +25,8 @@ class Prediction:
     ``calibration.DECISIONS``. ``regions``: film pixels, strongest first, none on a clear film.
     ``evidence`` (h, w): the network's map over the letterbox. ``method``: the explanation in
     ``heatmap``, a key of ``explainers.METHODS``, made from ``heat``. ``warnings``: sentences about
-    the film's file. ``model``: version and sha256.
+    the film's file. ``model``: version, sha256 and, where it is
+    known, the day it was trained.
     """
 
     film: Radiograph

@@ -43,6 +43,9 @@ class FractureDetector:
         self.engine = make_engine(model, engine, precision) if isinstance(engine, str) else engine
         self.limits = limits or Limits()
         self._explainers = Explainers(model.network)
+        self._model_facts = {"version": self.config.version, "sha256": model.sha256[:12]}
+        if self.config.provenance.get("trained"):
+            self._model_facts["trained"] = str(self.config.provenance["trained"])
 
     @classmethod
     def from_pretrained(
@@ -127,8 +130,9 @@ class FractureDetector:
         output = self.engine.run(canvas)
         calibration = self.config.calibration
         probability = float(calibration.film.probability(output.logit))
+        rows, cols = letterbox.inner
         scope = self.model.scope.check(
-            output.embedding, canvas, float(film.facts.get("colourfulness", 0.0))
+            output.embedding, canvas[:rows, :cols], float(film.facts.get("colourfulness", 0.0))
         )
         decision = calibration.decide(probability, scope.in_scope)
         clear = decision not in ("fracture likely", "uncertain")
@@ -146,6 +150,6 @@ class FractureDetector:
             evidence=output.evidence,
             heat=heat,
             calibration=calibration,
-            model={"version": self.config.version, "sha256": self.model.sha256[:12]},
+            model=self._model_facts,
             method=method,
         )

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-_DECODERS = r"(pydicom|pylibjpeg|libjpeg|openjpeg|rle|jpeg_ls|PIL)\b"
+_DECODERS = r"(pydicom|pylibjpeg|libjpeg|openjpeg|rle|PIL)\b"
 
 _reading = threading.local()
 _lock = threading.Lock()

@@ -272,7 +272,7 @@ def _draw_pictures(canvas: Canvas, prediction: Prediction, top: float, room: flo
     pictures = [(prediction.grey, "Film")]
     if prediction.scope.in_scope:
         caption = (
-            f"Evidence: colour from {percent(points.rule_out)}, white line from "
+            f"Evidence: colour from {percent(points.floor)}, white line from "
             f"{percent(points.rule_in)} at that place"
         )
         pictures.append((prediction.overlay(), caption))

@@ -1,8 +1,9 @@
 """What the tests share: where the real films lie, the shipped model, a browser.
 
-Tests that need real films or a browser are marked `films` or `browser` by the fixture they use and
-skip with the reason where these are absent. `FRACTURE_REQUIRE=films,browser` turns such a skip into
-a failure: a machine that should have them (continuous integration) cannot pass without them.
+Tests that need real films, a browser or another program are marked `films`, `browser`, `dicom` or
+`proxy`, most by the fixture they use, and skip with the reason where these are absent.
+`FRACTURE_REQUIRE=films,browser` turns such a skip into a failure: a machine that should have them
+(continuous integration) cannot pass without them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIRED = frozenset(filter(None, os.environ.get("FRACTURE_REQUIRE", "").split(",")))
-MARKER_OF_FIXTURE = {"films_root": "films", "chromium": "browser"}
+MARKER_OF_FIXTURE = {
+    "films_root": "films", "chromium": "browser", "nginx_installed": "proxy",
+    "dciodvfy": "dicom", "dsrdump": "dicom", "orthanc": "dicom",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -108,6 +112,12 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, model = tmp_path_factory.mktemp("tiny") / "weights", tiny_model()
     write_weights(folder, model.network, model.scope, model.config)
     return folder
+
+
+@pytest.fixture(scope="session")
+def nginx_installed() -> None:
+    if not shutil.which("nginx") and not Path("/usr/sbin/nginx").exists():
+        pytest.skip("no nginx (Debian: apt-get install nginx-light)")
 
 
 # One browser per test module, not per session: while Playwright's synchronous face is open it keeps

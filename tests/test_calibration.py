@@ -61,6 +61,21 @@ def test_operating_points_out_of_order_are_refused(points: tuple[float, float]) 
         Calibration.from_dict(values)
 
 
+def test_the_floor_never_lies_below_the_rule_out_point() -> None:
+    values = CALIBRATION.to_dict()
+    assert Calibration.from_dict(values | {"floor": 0.05}).floor == CALIBRATION.rule_out
+    assert Calibration.from_dict(values | {"floor": 0.2}).floor == 0.2
+    for wrong in (-0.1, 1.1, math.nan):
+        with pytest.raises(ValueError, match="floor"):
+            Calibration.from_dict(values | {"floor": wrong})
+
+
+def test_weights_written_before_there_was_a_floor_still_load() -> None:
+    values = CALIBRATION.to_dict() | {"rule_out": 0.02}
+    del values["floor"]
+    assert Calibration.from_dict(values).floor == 0.08
+
+
 def test_round_trip_and_a_missing_value() -> None:
     values = CALIBRATION.to_dict()
     assert Calibration.from_dict(values) == CALIBRATION

@@ -173,6 +173,62 @@ def test_other_studies_are_shown_when_they_are_there(metrics):
     assert "Leave one source out" not in card.render(plain, SHA)
 
 
+def _figure(value: float) -> dict[str, float]:
+    return {"value": value, "low": value / 2, "high": (1 + value) / 2}
+
+
+def _trusted(metrics: dict, **checks) -> dict:
+    game = {"films": 9, "evidence": _figure(0.75), "plain_gradcam": _figure(0.5),
+            "centre_point": _figure(0.2), "random_point": _figure(0.03)}
+    froc = {"fracatlas": {
+        "films": 400, "fractures": 90,
+        "as_shown": {"found": _figure(0.61), "false_boxes_per_film": _figure(0.3)},
+        "average_precision": {"from IoU 0.1": _figure(0.49), "from IoU 0.3": _figure(0.28)},
+    }}
+    trust = {
+        "fracatlas": {"films": 9, "pointing": {"boxes": game},
+                      "by_size": {"below 0.25 %": {"films": 4, "pointing": _figure(0.56)},
+                                  "from 1 %": {"films": 5, "pointing": _figure(0.91)}}},
+        "checks": {"films": 9, **checks},
+        "phantoms": {"all": {"pairs": 8, "probability_raised": _figure(0.92),
+                             "raised_and_at_break": _figure(0.72)}},
+    }
+    more = copy.deepcopy(metrics)
+    more["test"] |= {"froc": froc, "trust": trust, "trust_figure": "trust.png"}
+    return more
+
+
+def test_the_trust_suite_ends_in_words_a_picture_and_every_figure(metrics):
+    text = card.render(make_config(_trusted(metrics)), SHA)
+    assert "(trust.png)" in text
+    assert "lies at a fracture on 75 % (38–88) of the films; plain Grad-CAM" in text
+    assert "below 0.25 % 56 % (28–78); from 1 % 91 %" in text
+    assert "mark 61 % (30–80) of the fractures" in text
+    assert "raises the probability on 92 % (46–96) of 8 pairs" in text
+    assert "| all, pairs" not in text and "| phantoms, all, pairs | 8 |" in text
+
+
+def test_published_detectors_stand_beside_the_regions_with_what_differs(metrics):
+    text = card.render(make_config(_trusted(metrics)), SHA)
+    row = next(line for line in text.splitlines() if "detectors published" in line)
+    assert "0.40 to 0.48" in row and "IoU 0.5" in row and "another" in row
+    assert "| from IoU 0.3 | 0.280 (0.14–0.64) |" in text
+
+
+def test_a_second_training_is_reported_or_its_absence_is(metrics):
+    assert "was not measured" in card.render(make_config(_trusted(metrics)), SHA)
+    second = {"same_place": _figure(0.66), "rank_correlation": _figure(0.8)}
+    text = card.render(make_config(_trusted(metrics, second_training=second)), SHA)
+    assert "same place on 66 % (33–83) of 9 films" in text and "was not measured" not in text
+
+
+def test_weights_drawn_anew_are_judged_by_their_correlation(metrics):
+    for value, said in ((0.3, "comes from what was learned"), (0.8, "from the film itself")):
+        drawn = {"down to fusion": {"value": -value, "low": -value, "high": 0.0}}
+        checks = {"rank_correlation_with_weights_drawn_anew": drawn}
+        assert said in card.render(make_config(_trusted(metrics, **checks)), SHA)
+
+
 def test_what_the_leakage_check_found_is_on_the_card(metrics):
     provenance = {"leakage": {"pictures shared": 2}, "left_out_of_training": ["a/b.jpg"] * 3,
                   "seen_in_training": [], "films": {"a": {"train": 12}}}

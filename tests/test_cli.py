@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from pypdf import PdfReader
 
-from detector import FractureDetector, __version__, cli
+from detector import FractureDetector, __version__, cli, cli_options, engine
+from detector.cli_options import BAD_USAGE, DONE, INTERRUPTED, SOME_UNREAD
+from detector.cli_predict import Progress
 from detector.output import COLUMNS, percent
 from detector.phantom import random_phantom
 
@@ -48,7 +50,7 @@ def file_names(rows: list[dict]) -> list[str]:
 
 
 def test_results_on_stdout_progress_on_stderr(films, capsys):
-    assert run("predict", films, "--format", "jsonl") == cli.SOME_UNREAD
+    assert run("predict", films, "--format", "jsonl") == SOME_UNREAD
     out, err = capsys.readouterr()
     rows = entries(out)
     assert file_names(rows) == ["a.png", "b.png", "broken.jpg", "c.png"]
@@ -82,7 +84,7 @@ def test_text_is_for_people(films, capsys):
 
 def test_a_list_on_stdin(films, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{films / 'c.png'}\n\n{films / 'a.png'}\n"))
-    assert run("predict", "-", "--format", "jsonl") == cli.DONE
+    assert run("predict", "-", "--format", "jsonl") == DONE
     assert file_names(entries(capsys.readouterr().out)) == ["c.png", "a.png"]
 
 
@@ -90,7 +92,7 @@ def test_a_list_on_stdin(films, capsys, monkeypatch):
 @pytest.mark.parametrize("torn", ["in a line", "after a line", "in the first line", "not at all"])
 def test_an_interrupted_run_goes_on_where_it_was(films, tmp_path, form, torn, capsys):
     whole, out = tmp_path / "whole", tmp_path / "out"
-    assert run("predict", films, "--format", form, "--out", whole) == cli.SOME_UNREAD
+    assert run("predict", films, "--format", form, "--out", whole) == SOME_UNREAD
     data = whole.read_bytes()
     lines = data.splitlines(keepends=True)
     kept = {
@@ -102,7 +104,7 @@ def test_an_interrupted_run_goes_on_where_it_was(films, tmp_path, form, torn, ca
     out.write_bytes(kept)
     read = len(kept.splitlines()) if torn == "not at all" else 0
     capsys.readouterr()
-    assert run("predict", films, "--format", form, "--out", out, "--continue") == cli.SOME_UNREAD
+    assert run("predict", films, "--format", form, "--out", out, "--continue") == SOME_UNREAD
     assert out.read_bytes() == data
     if read:
         assert "4 of 4 films are in the file already" in capsys.readouterr().err
@@ -143,7 +145,7 @@ def test_two_models_do_not_share_a_file(films, tmp_path, capsys):
     entry["model"]["sha256"] = "0" * 12
     out.write_text(json.dumps(entry) + "\n")
     before = out.read_bytes()
-    assert run("predict", films, "--format", "jsonl", "--out", out, "--continue") == cli.BAD_USAGE
+    assert run("predict", films, "--format", "jsonl", "--out", out, "--continue") == BAD_USAGE
     assert "other weights" in capsys.readouterr().err and out.read_bytes() == before
 
 
@@ -154,20 +156,20 @@ def test_two_models_do_not_share_a_file(films, tmp_path, capsys):
 def test_a_file_of_something_else_is_left_alone(films, tmp_path, content, form, capsys):
     out = tmp_path / "out"
     out.write_text(content)
-    assert run("predict", films, "--format", form, "--out", out, "--continue") == cli.BAD_USAGE
+    assert run("predict", films, "--format", form, "--out", out, "--continue") == BAD_USAGE
     assert "cannot be continued" in capsys.readouterr().err and out.read_text() == content
 
 
 def test_an_existing_file_is_not_overwritten(films, tmp_path, capsys):
     out = tmp_path / "out.csv"
     out.write_text("mine")
-    assert run("predict", films, "--format", "csv", "--out", out) == cli.BAD_USAGE
+    assert run("predict", films, "--format", "csv", "--out", out) == BAD_USAGE
     assert out.read_text() == "mine" and "--continue" in capsys.readouterr().err
 
 
 def test_continue_needs_a_file_and_a_format_that_can_be_read_back(films, tmp_path):
-    assert run("predict", films, "--continue", "--format", "csv") == cli.BAD_USAGE
-    assert run("predict", films, "--continue", "--out", tmp_path / "o") == cli.BAD_USAGE
+    assert run("predict", films, "--continue", "--format", "csv") == BAD_USAGE
+    assert run("predict", films, "--continue", "--out", tmp_path / "o") == BAD_USAGE
     assert not (tmp_path / "o").exists()
 
 
@@ -178,8 +180,45 @@ def test_an_interruption_leaves_what_was_finished(films, tmp_path, monkeypatch, 
 
     out = tmp_path / "out.csv"
     monkeypatch.setattr(FractureDetector, "predict_batch", interrupted)
-    assert run("predict", films, "--format", "csv", "--out", out) == cli.INTERRUPTED
+    assert run("predict", films, "--format", "csv", "--out", out) == INTERRUPTED
     assert file_names(list(csv.DictReader(io.StringIO(out.read_text())))) == ["a.png"]
+
+
+def test_engine_and_precision_are_those_asked_for(films, detector, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(
+        FractureDetector, "from_pretrained",
+        lambda weights=None, **chosen: asked.append((weights, chosen)) or detector,
+    )  # fmt: skip
+    run("predict", films / "a.png")
+    run("predict", films / "a.png", "--engine", "torch")
+    run("predict", films / "a.png", "--model", "m", "--engine", "auto", "--precision", "bfloat16")
+    chosen = {"engine": "auto", "precision": "bfloat16"}
+    assert asked == [(None, {}), (None, {"engine": "torch"}), ("m", chosen)]
+
+
+def test_the_engines_and_precisions_are_those_that_there_are(films):
+    assert set(cli_options.ENGINES) == set(engine.ENGINES)
+    assert set(cli_options.PRECISIONS) == set(engine.PRECISIONS)
+    with pytest.raises(SystemExit) as end:
+        run("predict", films, "--engine", "abacus")
+    assert end.value.code == BAD_USAGE
+
+
+def test_what_is_not_to_be_had_here_is_a_sentence(films, detector, monkeypatch, capsys):
+    monkeypatch.setattr(
+        FractureDetector, "from_pretrained",
+        lambda weights=None, **chosen: FractureDetector(detector.model, **chosen),
+    )  # fmt: skip
+    wrong = ("--engine", "torch", "--precision", "float16")
+    assert run("predict", films, *wrong) == BAD_USAGE
+    assert "float32 or bfloat16" in capsys.readouterr().err
+    # None in the table of modules is what Python finds where a package is not installed.
+    monkeypatch.delitem(sys.modules, "detector.engine_openvino", raising=False)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert run("predict", films, "--engine", "openvino") == BAD_USAGE
+    assert "pip install 'fracture-detector[fast]'" in capsys.readouterr().err
+    assert run("predict", films / "a.png", "--engine", "auto") == DONE
 
 
 def test_overlays_beside_the_results(films, tmp_path, capsys):
@@ -188,9 +227,9 @@ def test_overlays_beside_the_results(films, tmp_path, capsys):
 
 
 def test_a_frame_is_chosen(films, capsys):
-    assert run("predict", films / "a.png", "--frame", "5", "--format", "jsonl") == cli.SOME_UNREAD
+    assert run("predict", films / "a.png", "--frame", "5", "--format", "jsonl") == SOME_UNREAD
     assert "error" in json.loads(capsys.readouterr().out)
-    assert run("predict", films / "a.png", "--frame", "0", "--format", "jsonl") == cli.DONE
+    assert run("predict", films / "a.png", "--frame", "0", "--format", "jsonl") == DONE
 
 
 def test_a_report_is_a_pdf_with_what_was_typed_in(films, tmp_path, capsys):
@@ -203,9 +242,9 @@ def test_a_report_is_a_pdf_with_what_was_typed_in(films, tmp_path, capsys):
 
 def test_a_report_on_what_is_no_film(films, tmp_path, capsys):
     out = tmp_path / "x.pdf"
-    assert run("report", films / "broken.jpg", "--out", out) == cli.SOME_UNREAD
+    assert run("report", films / "broken.jpg", "--out", out) == SOME_UNREAD
     assert "not a film" in capsys.readouterr().err and not out.exists()
-    assert run("report", films / "a.png", "--out", out, "--field", "nothing") == cli.BAD_USAGE
+    assert run("report", films / "a.png", "--out", out, "--field", "nothing") == BAD_USAGE
 
 
 def test_a_missing_package_is_named_with_the_command_that_brings_it(
@@ -215,7 +254,7 @@ def test_a_missing_package_is_named_with_the_command_that_brings_it(
         if name == "detector.report" or name.startswith("reportlab."):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "reportlab", None)
-    assert run("report", films / "a.png", "--out", tmp_path / "x.pdf") == cli.BAD_USAGE
+    assert run("report", films / "a.png", "--out", tmp_path / "x.pdf") == BAD_USAGE
     said = capsys.readouterr().err
     assert "reportlab" in said and "pip install 'fracture-detector[demo]'" in said
 
@@ -227,7 +266,7 @@ def test_the_other_commands_get_their_arguments(command, monkeypatch):
     room = ModuleType(name)
     room.main = lambda argv: seen.update(argv=argv, program=sys.argv[0]) or 0
     monkeypatch.setitem(sys.modules, name, room)
-    assert run(command, "--some", "thing") == cli.DONE
+    assert run(command, "--some", "thing") == DONE
     assert seen == {"argv": ["--some", "thing"], "program": f"fracture-detector {command}"}
 
 
@@ -236,7 +275,7 @@ def test_the_other_commands_are_there_and_explain_themselves(command, capsys):
     with pytest.raises(SystemExit) as end:
         run(command, "--help")
     assert end.value.code == 0
-    assert capsys.readouterr().out.startswith("usage: ")
+    assert capsys.readouterr().out.startswith(f"usage: fracture-detector {command} [-h]")
 
 
 def test_what_goes_wrong_there_is_a_sentence(monkeypatch, capsys):
@@ -246,7 +285,7 @@ def test_what_goes_wrong_there_is_a_sentence(monkeypatch, capsys):
     room = ModuleType("train")
     room.main = main
     monkeypatch.setitem(sys.modules, "train", room)
-    assert run("train") == cli.BAD_USAGE
+    assert run("train") == BAD_USAGE
     assert capsys.readouterr().err == "fracture-detector train: The folder holds no films.\n"
 
 
@@ -277,7 +316,7 @@ def test_progress_renews_itself_on_a_terminal_only():
             return True
 
     for stream, renewed in ((Terminal(), True), (io.StringIO(), False)):
-        progress = cli.Progress(2, 0, stream)
+        progress = Progress(2, 0, stream)
         progress.step()
         progress.step()
         progress.end(0)

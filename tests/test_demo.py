@@ -11,6 +11,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import cv2
+import gradio as gr
 import httpx
 import numpy as np
 import pytest
@@ -20,13 +21,13 @@ from starlette.routing import Route
 
 from demo import cards, examples
 from demo.__main__ import parse
-from demo.about import model_card, model_facts
+from demo.about import about_tab, footer, model_card, model_facts
 from demo.reading import ABSENT, PRESENT, Reading, agreement, post_test, starting_prevalence
 from demo.server import BUSY, Guard
 from demo.study import View, study_card, study_decision
-from demo.view import places, shrink, viewer_message
+from demo.view import shrink, viewer_message
 from demo.worklist import UNREAD, make_row, sorted_rows, summary, table, to_csv, to_json
-from detector import Prediction, RadiographError, Region, ScopeCheck
+from detector import FractureDetector, Prediction, RadiographError, Region, ScopeCheck
 from detector.calibration import (
     DECISIONS,
     FRACTURE_LIKELY,
@@ -36,7 +37,7 @@ from detector.calibration import (
     Calibration,
     Logistic,
 )
-from detector.explanation import Heat
+from detector.explanation import Heat, colour_table
 from detector.geometry import Letterbox
 from detector.radiograph import load_radiograph
 
@@ -113,12 +114,20 @@ def test_the_gauge_names_the_probability_and_both_points():
         assert text in html
 
 
-def test_faint_places_are_not_listed_but_the_strongest_always_is():
-    faint = replace(REGION, score=0.03)
-    assert places(replace(reading_of(), regions=(REGION, faint))) == (REGION,)
-    assert places(replace(reading_of(), regions=(faint, faint))) == (faint,)
-    html = cards.verdict_card(replace(reading_of(), regions=(REGION, faint)))
-    assert html.count("data-region") == 1
+def test_the_page_shows_heat_from_the_floor_and_the_regions_of_the_reading():
+    reading = replace(reading_of(), calibration=replace(CALIBRATION, floor=0.2))
+    message = json.loads(viewer_message(reading, film_id="1"))
+    assert message["shown_from"] == 0.2 and len(message["regions"]) == 1
+    assert cards.verdict_card(reading).count("data-region") == 1
+    # The same colours as the overlay: of what is shown, the rule-in point lies half way up.
+    table = np.frombuffer(base64.b64decode(message["table"]), np.uint8).reshape(256, 3)
+    expected = colour_table(0.2, high=0.6)[round(0.6 * 255)].astype(int)
+    np.testing.assert_allclose(table[round(0.5 * 255)].astype(int), expected, atol=4)
+
+
+def test_a_likely_fracture_without_a_place_sends_nobody_to_marked_places():
+    html = cards.verdict_card(replace(reading_of(0.7), regions=()))
+    assert "No single place stands out" in html and "marked places" not in html
 
 
 def test_every_text_is_escaped():
@@ -326,6 +335,15 @@ def test_the_model_describes_itself_in_json(detector):
     assert facts["sha256"] == detector.model.sha256 and facts["operating_points"]["rule_in"] > 0
 
 
+def test_the_page_and_the_api_say_in_what_the_network_runs(detector):
+    torch = FractureDetector(detector.model, "torch")
+    with gr.Blocks() as page:
+        about_tab(torch, None)
+    said = words("".join(str(getattr(b, "value", "")) for b in page.blocks.values()))
+    assert "runs in torch, float32" in said and "runs in torch, float32" in footer(torch)
+    assert model_facts(torch)["engine"] == {"name": "torch", "precision": "float32"}
+
+
 def test_the_model_card_shows_its_own_pictures_and_no_other_file(tmp_path):
     cv2.imwrite(str(tmp_path / "roc.png"), np.zeros((2, 2), np.uint8))
     card = "---\ntags: [x]\n---\n# Card\n![ROC](roc.png) ![secret](../secret.png)"
@@ -340,10 +358,12 @@ def test_the_model_card_shows_its_own_pictures_and_no_other_file(tmp_path):
 def test_the_command_line(monkeypatch, capsys):
     for name in ("FRACTURE_USER", "FRACTURE_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
-    chosen = parse(["--host", "0.0.0.0", "--port", "1234", "--model", "user/model", "--mcp"])
-    assert (chosen.host, chosen.port, chosen.model, chosen.mcp) == (
-        "0.0.0.0", 1234, "user/model", True,
-    )  # fmt: skip
+    chosen = parse(["--host", "0.0.0.0", "--port", "1234", "--model", "user/model", "--mcp",
+                    "--engine", "torch", "--precision", "bfloat16"])  # fmt: skip
+    assert vars(chosen) == {
+        "host": "0.0.0.0", "port": 1234, "model": "user/model", "mcp": True,
+        "engine": "torch", "precision": "bfloat16",
+    }  # fmt: skip
     monkeypatch.setenv("FRACTURE_USER", "reader")
     with pytest.raises(SystemExit):
         parse([])

@@ -104,7 +104,11 @@ def server(detector, tmp_path_factory) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def one_model(detector, monkeypatch):
     """The shipped model, loaded once for all examples."""
-    monkeypatch.setattr(FractureDetector, "from_pretrained", lambda weights=None: detector)
+
+    def load(weights=None, **chosen):
+        return FractureDetector(detector.model, **chosen) if chosen else detector
+
+    monkeypatch.setattr(FractureDetector, "from_pretrained", load)
 
 
 def run_python(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -13,8 +13,8 @@ from measured import BOX, CALIBRATION, SHAPE, RuleDetector, make_config, write_f
 from detector.checkpoint import read_weights
 from detector.hub import shipped_weights
 from detector.radiograph import load_radiograph
-from detector.training import evaluate, robustness, strangers
-from detector.training.readings import films_of, read_record, read_records, source_of
+from detector.training import evaluate, robustness, strangers, trust
+from detector.training.readings import films_of, read_record, read_records, some_films, source_of
 from detector.training.summary import failures, summarise, summarise_source, thresholds
 from detector.training.weakness import weak_sentences
 
@@ -273,12 +273,27 @@ def test_a_source_that_can_be_read_from_its_crops_is_found_out(tmp_path):
     assert figures["told_apart"]["bright against dark"]["value"] == 1.0
 
 
+def test_the_changes_can_be_measured_alone(folder, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "detector.predictor.FractureDetector.from_pretrained", lambda weights: RuleDetector()
+    )
+    assert robustness.main(["--data", str(folder), "--films", "2"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["films"] == 2 and set(figures["changes"]) == set(robustness.CHANGES)
+
+
+@pytest.mark.parametrize("command", [evaluate, robustness, trust])
+def test_a_wrong_folder_is_said_in_a_sentence_by_every_command(command, tmp_path, capsys):
+    assert command.main(["--data", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere is not a folder" in capsys.readouterr().err
+
+
 def test_some_films_are_half_fractured_and_always_the_same(folder):
     records = films_of([folder], "val")
-    chosen = robustness.some_films(records, 8)
+    chosen = some_films(records, 8)
     assert sum(r.fractured for r in chosen) == 4 and len(chosen) == 8
-    assert [r.key for r in chosen] == [r.key for r in robustness.some_films(records, 8)]
-    assert len(robustness.some_films(records, 100)) == len(records)
+    assert [r.key for r in chosen] == [r.key for r in some_films(records, 8)]
+    assert len(some_films(records, 100)) == len(records)
 
 
 def test_drawn_strangers_are_the_same_everywhere_and_of_their_kind():
@@ -336,7 +351,7 @@ def test_weak_figures_become_sentences_with_their_figure():
 
 
 def test_the_true_path_on_real_films(detector, fracatlas):
-    records = robustness.some_films(films_of([fracatlas], "val"), 2)
+    records = some_films(films_of([fracatlas], "val"), 2)
     for record in records:
         reading = read_record(detector, record)
         prediction = detector.predict(record.path)

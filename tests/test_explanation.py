@@ -15,6 +15,7 @@ from detector.explanation import (
     REGION_COLOUR,
     Heat,
     Region,
+    candidate_regions,
     colour_table,
     draw_regions,
     find_regions,
@@ -105,9 +106,45 @@ def test_a_wide_region_takes_in_the_place_it_covers() -> None:
     assert len(regions) == 1
 
 
+def test_a_bump_on_a_slope_is_no_place_of_its_own() -> None:
+    """And the second of two hills is no ring around the first."""
+    values = _evidence((20, 10, 3.0), (20, 18, 2.0))
+    between = float(values[20, 10:19].min())
+    for extent, count in ((0.5 * (2.0 - between), 2), (1.5 * (2.0 - between), 1)):
+        regions = find_regions(values, FILM, replace(PLACE, extent=extent))
+        assert len(regions) == count
+    first, second = find_regions(values, FILM, replace(PLACE, extent=0.5 * (2.0 - between)))
+    assert first.x + first.width <= second.x
+
+
+def test_what_is_shown_begins_at_the_floor() -> None:
+    values = _evidence((20, 10, 3.0), (40, 30, 1.0))
+    floor = replace(PLACE, floor=0.8)  # evidence 1 has 0.73
+    assert len(find_regions(values, FILM, PLACE)) == 2
+    assert len(find_regions(values, FILM, floor)) == 1
+    grey = np.random.default_rng(0).integers(0, 256, (448, 320), dtype=np.uint8)
+    painted = overlay(grey, Heat(values, FILM, floor.place), floor, contour=False)
+    changed = (painted != grey[..., None]).any(axis=2)
+    assert changed[:240, :160].any() and not changed[240:].any()
+
+
+def test_candidates_are_the_strongest_places_however_faint() -> None:
+    spots = [(8, 8, 3.0), (30, 8, -4.0), (30, 30, -5.0)]
+    shown = find_regions(_evidence(*spots), FILM, PLACE)
+    candidates = candidate_regions(_evidence(*spots), FILM, PLACE)
+    assert len(shown) == 1 and candidates[0] == shown[0]
+    assert [round(r.score, 2) for r in candidates[:3]] == [0.95, 0.02, 0.01]
+    assert len(candidates) <= MAX_REGIONS
+
+
+def test_a_flat_map_is_one_place() -> None:
+    (region,) = candidate_regions(np.zeros((56, 40), np.float32), FILM, PLACE)
+    assert (region.x, region.y, region.width, region.height) == (0, 0, 320, 448)
+
+
 @pytest.mark.parametrize("points", [(0.0, 1.0), (1.0, 1.0)])
 def test_operating_points_at_the_ends(points: tuple[float, float]) -> None:
-    calibration = replace(PLACE, rule_out=points[0], rule_in=points[1])
+    calibration = replace(PLACE, rule_out=points[0], rule_in=points[1], floor=points[0])
     regions = find_regions(_evidence((20, 10, 3.0)), FILM, calibration)
     assert bool(regions) == (points[0] == 0)
     assert overlay(GREY, _heat((20, 10, 3.0)), calibration).shape == (448, 320, 3)

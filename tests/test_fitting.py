@@ -76,8 +76,11 @@ def bump(box: np.ndarray, peak: float, shape: tuple[int, int] = (32, 24)) -> np.
     return (peak - 2 * (across + down)).astype(np.float32)
 
 
-def films(count: int) -> dict:
-    """Half fractured: a bump on the box, and a weaker one elsewhere; intact: a weak one."""
+def films(count: int, decoys: float = -1.0) -> dict:
+    """Half fractured: a bump on the box, and a weaker one elsewhere; intact: a weak one.
+
+    ``decoys``: the weak ones' mean evidence.
+    """
     rng = np.random.default_rng(2)
     logits, labels, evidence, letterboxes, boxes = [], [], [], [], []
     for index in range(count):
@@ -85,7 +88,7 @@ def films(count: int) -> dict:
         box = np.array([*rng.uniform(20, 50, 2), *rng.uniform(48, 72, 2)])
         decoy = np.array([*rng.uniform(110, 130, 2), 30, 30])
         background = -9 + 0.1 * np.arange(32)[:, None]  # no plateau: it has no peak
-        values = np.maximum(bump(decoy, rng.normal(-1, 1)), background)
+        values = np.maximum(bump(decoy, rng.normal(decoys, 1)), background)
         if fractured:
             values = np.maximum(values, bump(box, rng.normal(3, 1)))
         logits.append(values.max() + rng.normal())
@@ -104,9 +107,25 @@ def test_fit_calibration_finds_points_places_and_extent() -> None:
     assert calibration.prevalence == 0.5
     # At the place of a fracture the evidence is about 3, at a decoy about -1.
     assert calibration.place.probability(3.5) > 0.8 and calibration.place.probability(-2) < 0.2
-    assert 1.5 <= calibration.extent <= 2.5
+    assert 1.25 <= calibration.extent <= 2.5
     found = find_regions(val["evidence"][0], val["letterboxes"][0], calibration)[0]
     assert [found.x, found.y, found.width, found.height] == pytest.approx(val["boxes"][0][0], abs=9)
+
+
+def test_most_intact_films_are_left_plain_by_the_floor() -> None:
+    val = films(200, decoys=1.0)
+    val["logits"] = np.where(val["labels"], 4.0, -2.0) + 0.01 * np.arange(200)
+    val["logits"][:12:2] = -5  # missed fractures: the rule-out point is low
+    calibration = fit_calibration(**val)
+    assert calibration.rule_out < calibration.floor < 0.5
+    intact = np.flatnonzero(~val["labels"])
+    plain = [not find_regions(val["evidence"][i], val["letterboxes"][i], calibration)
+             for i in intact]
+    assert 0.72 <= np.mean(plain) <= 0.8
+    fractured = np.flatnonzero(val["labels"])
+    shown = [bool(find_regions(val["evidence"][i], val["letterboxes"][i], calibration))
+             for i in fractured]
+    assert np.mean(shown) > 0.8
 
 
 def test_the_extent_follows_the_boxes() -> None:
@@ -121,6 +140,7 @@ def test_the_extent_follows_the_boxes() -> None:
 def test_few_films_rule_nothing_out() -> None:
     calibration = fit_calibration(**films(12))
     assert 0 < calibration.rule_out < 1e-5 and calibration.rule_in == 1
+    assert 0 < calibration.floor <= 0.5
 
 
 def test_fractured_films_without_boxes_are_left_out_of_the_places() -> None:

@@ -24,7 +24,7 @@ def one_model(detector, monkeypatch):
     load = FractureDetector.from_pretrained
     monkeypatch.setattr(
         FractureDetector, "from_pretrained",
-        lambda weights=None: detector if weights is None else load(weights),
+        lambda weights=None, **chosen: load(weights, **chosen) if weights or chosen else detector,
     )  # fmt: skip
 
 
@@ -90,6 +90,17 @@ def test_another_model_is_taken(films, tmp_path, capsys):
     arguments = [str(films / "film.png"), "--json", "--model", str(tmp_path / "weights")]
     assert script.main(arguments) == 0
     assert json.loads(capsys.readouterr().out)["model"]["version"] == "another"
+
+
+def test_another_engine_is_taken(films, detector, capsys):
+    arguments = [str(films / "film.png"), "--json", "--engine", "torch", "--precision", "float32"]
+    assert script.main(arguments) == 0
+    said = json.loads(capsys.readouterr().out)
+    expected = detector.predict(films / "film.png").probability
+    assert said["probability"] == pytest.approx(expected, abs=1e-3)
+    with pytest.raises(SystemExit) as end:
+        script.main([str(films / "film.png"), "--engine", "torch", "--precision", "float16"])
+    assert end.value.code == 2 and "float32 or bfloat16" in capsys.readouterr().err
 
 
 # Which films are meant

@@ -8,21 +8,12 @@ import numpy as np
 import pytest
 import torch
 from pytorch_grad_cam import GradCAM
-from torch import nn
 
 from detector import FractureDetector
 from detector.explanation import grad_cam
 from detector.network import Architecture, EvidenceNetwork, load_backbone
+from detector.training.peers import LogitOnly
 from tests.tiny import tiny_network
-
-
-class _Logit(nn.Module):
-    def __init__(self, network: EvidenceNetwork):
-        super().__init__()
-        self.network = network
-
-    def forward(self, films: torch.Tensor) -> torch.Tensor:
-        return self.network(films)[0][:, None]
 
 
 def _difference(network: EvidenceNetwork, film: torch.Tensor) -> float:
@@ -33,7 +24,7 @@ def _difference(network: EvidenceNetwork, film: torch.Tensor) -> float:
     network = copy.deepcopy(network).double().eval()
     film = film.double()
     targets, layer = [lambda logit: logit[0]], network.fuse
-    with GradCAM(model=_Logit(network), target_layers=[layer]) as cam:
+    with GradCAM(model=LogitOnly(network), target_layers=[layer]) as cam:
         cam(film, targets)
         # The library's own map in float64, before it shrinks it to bytes of an image.
         hooks = cam.activations_and_grads

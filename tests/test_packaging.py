@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -180,7 +181,7 @@ def test_make_demo_installs_once_and_then_only_opens_the_page(checkout: Path):
     torch, project = [line for line in first if "pip install" in line]
     pins = read_pins()
     assert f"torch=={pins['torch']} torchvision=={pins['torchvision']}" in torch
-    assert project.endswith("-c constraints.txt -e .[demo]")
+    assert project.endswith("-c constraints.txt -e .[demo,fast]")
     page = "-m demo --host 127.0.0.1 --port 7860"
     assert first[-1].strip() == page
 
@@ -225,15 +226,58 @@ def test_the_container_holds_what_the_page_needs_and_drops_its_rights():
     assert sent[1] == "*" and copied <= {line[1:] for line in sent if line.startswith("!")}
 
 
+def test_the_container_installs_the_page_and_the_faster_runtime(tmp_path):
+    """The program in the Dockerfile that picks the packages, run as it stands there."""
+    dockerfile = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+    program = re.search(r'python -c "(.*?)" > requirements\.txt', dockerfile)[1]
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    extras = PROJECT["optional-dependencies"]
+    assert ran.stdout.splitlines() == PROJECT["dependencies"] + extras["demo"] + extras["fast"]
+
+
+def test_the_containers_figures_have_a_place_in_the_documentation():
+    spec = importlib.util.spec_from_file_location("container", ROOT / ".ci" / "container.py")
+    container = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(container)
+    page = container.PAGE.read_text(encoding="utf-8")
+    figures = container.sentence(size=5432, cuda=3210, build=400.4, start=9.6, memory=1024)
+    assert "5,432 MB" in figures and "3,210 MB" in figures and "10 s" in figures
+    once = container.with_figures(page, figures)
+    assert figures in once and container.with_figures(once, figures) == once
+    before, after = page.split(container.BEGIN)[0], page.split(container.END)[1]
+    assert once.startswith(before) and once.endswith(after)
+
+
+def test_composes_own_parser_accepts_every_profile():
+    parser = next(filter(shutil.which, ("docker-compose", "podman-compose")), None)
+    if parser is None:
+        pytest.skip("neither docker-compose nor podman-compose is installed")
+    written = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    for profile in sorted({name for one in written.values() for name in one.get("profiles", ())}):
+        ran = subprocess.run(
+            [parser, "--profile", profile, "config"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        started = yaml.safe_load(ran.stdout)["services"].keys()
+        for name, service in written.items():
+            assert name in started or profile not in service.get("profiles", [profile])
+
+
 def test_compose_limits_the_page_and_keeps_it_on_this_machine():
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     assert services["page-gpu"]["profiles"] == ["gpu"]
-    for service in services.values():
+    assert {name for name, service in services.items() if "profiles" not in service} == {"page"}
+    for name, service in services.items():
         assert service["read_only"] and service["cap_drop"] == ["ALL"]
         assert [mount.partition(":")[0] for mount in service["tmpfs"]] == ["/tmp"]
-        assert [port.rpartition(":")[2] for port in service["ports"]] == ["7860"]
+        assert [port.rpartition(":")[2] for port in service["ports"]] in (["7860"], [])
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
-        assert {"cpus", "memory"} <= service["deploy"]["resources"]["limits"].keys()
+        limits = service["deploy"]["resources"]["limits"]
+        assert {"cpus", "memory"} <= limits.keys()
+        if service["image"].startswith("fracture-detector"):
+            assert service["environment"]["OMP_NUM_THREADS"] == limits["cpus"], name
 
 
 REQUIRING = """

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+import subprocess
+import sys
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -13,9 +17,12 @@ import httpx
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-from page_server import page_address, save_film, start, stop
+from page_server import ROOT, page_address, save_film, start, stop
 
+from demo import page as page_module
+from demo.server import BUSY
 from detector import FractureDetector
+from detector.engine import EngineOutput
 from detector.phantom import random_phantom
 
 
@@ -119,7 +126,8 @@ def test_the_answers_carry_security_headers():
 
 def test_with_a_password_nothing_is_served_without_it_and_sigterm_stops_cleanly(film: Path):
     process, address = start(
-        "--mcp", environment={"FRACTURE_USER": "reader", "FRACTURE_PASSWORD": "secret word"}
+        "--mcp", "--engine", "torch",
+        environment={"FRACTURE_USER": "reader", "FRACTURE_PASSWORD": "secret word"},
     )
     try:
         for path in ("/config", "/gradio_api/info"):
@@ -128,6 +136,7 @@ def test_with_a_password_nothing_is_served_without_it_and_sigterm_stops_cleanly(
             assert refused.value.code == 401
         client = Client(address, auth=("reader", "secret word"), verbose=False)
         assert client.predict(handle_file(film), api_name="/predict")["decision"]
+        assert client.predict(api_name="/model")["engine"]["name"] == "torch"
         tools = httpx.get(
             address + "/gradio_api/mcp/schema", cookies=dict(client.cookies), timeout=60
         ).json()
@@ -138,3 +147,86 @@ def test_with_a_password_nothing_is_served_without_it_and_sigterm_stops_cleanly(
         assert process.wait(15) == 0
     finally:
         stop(process)
+
+
+def test_a_precision_that_is_not_to_be_had_is_a_sentence_and_no_page():
+    wrong = ("--engine", "torch", "--precision", "float16")
+    ran = subprocess.run(
+        [sys.executable, "-m", "demo", *wrong], cwd=ROOT, capture_output=True, text=True
+    )
+    assert ran.returncode == 1 and "Traceback" not in ran.stderr
+    assert ran.stderr.startswith("The page cannot start: ") and "float32 or bfloat16" in ran.stderr
+
+
+# A full queue
+
+
+class Held:
+    """An engine that answers when it is let: films pile up behind it for as long as it takes."""
+
+    name, precision = "held", "float32"
+
+    def __init__(self, engine) -> None:
+        self.engine = engine
+        self.open = threading.Event()
+        self.entered = threading.Semaphore(0)
+        self.films = 0
+
+    def run(self, canvas) -> EngineOutput:
+        self.films += 1
+        self.entered.release()
+        self.open.wait()
+        return self.engine.run(canvas)
+
+
+@pytest.fixture
+def held(detector: FractureDetector, monkeypatch: pytest.MonkeyPatch):
+    """(engine, client of a page with that engine, two films at a time and two places to wait)."""
+    monkeypatch.setattr(page_module, "MAX_WAITING", 2)
+    engine = Held(detector.engine)
+    page = page_module.build_page(FractureDetector(detector.model, engine), [])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    page.launch(
+        server_name="127.0.0.1", server_port=port, prevent_thread_lock=True,
+        **page_module.launch_settings(),
+    )  # fmt: skip
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}/gradio_api", timeout=60) as client:
+        yield engine, client
+    engine.open.set()
+    page.close(verbose=False)
+
+
+def ask(client: httpx.Client, path: str) -> httpx.Response:
+    """Ask for the reading of an uploaded film; the answer says whether there was a place."""
+    data = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    return client.post("/call/predict", json={"data": [data]})
+
+
+def test_a_full_queue_says_so_and_who_leaves_makes_room(detector, film: Path, held):
+    engine, client = held
+    (path,) = client.post("/upload", files={"files": ("a.png", film.read_bytes())}).json()
+    running = [ask(client, path) for _ in range(2)]
+    for _ in running:
+        assert engine.entered.acquire(timeout=120)
+    waiting = [ask(client, path) for _ in range(2)]
+    assert [answer.status_code for answer in running + waiting] == [200] * 4
+
+    full = ask(client, path)
+    assert full.status_code == 503 and full.json() == {"detail": BUSY}
+    assert int(full.headers["retry-after"]) > 0
+
+    leaving, staying = (answer.json()["event_id"] for answer in waiting)
+    with client.stream("GET", f"/call/predict/{leaving}") as stream:
+        assert stream.status_code == 200
+    # The server notices in its own time; the queue moves no other way, since the engine is held.
+    while (late := ask(client, path)).status_code == 503:
+        pass
+
+    engine.open.set()
+    expected = detector.predict(film).to_dict()
+    for event in (*(r.json()["event_id"] for r in running), staying, late.json()["event_id"]):
+        stream = client.get(f"/call/predict/{event}").text
+        assert json.loads(stream.rpartition("data: ")[2]) == [expected]
+    assert engine.films == 4  # nothing was read for the one who left

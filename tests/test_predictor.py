@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,15 @@ class _Engine:
         evidence = np.full((canvas.shape[0] // 8, canvas.shape[1] // 8), -6.0, np.float32)
         evidence[3, 3] = 5
         return EngineOutput(self.logit, evidence, self.embedding)
+
+
+def test_the_model_is_dated_where_its_weights_say_when_it_was_trained(tiny):
+    film = _films(1)[0]
+    assert set(tiny.predict(film).model) == {"version", "sha256"}
+    model = tiny_model()
+    config = replace(model.config, provenance={"trained": "2026-01-02"})
+    dated = FractureDetector(replace(model, config=config)).predict(film)
+    assert dated.model["trained"] == dated.to_dict()["model"]["trained"] == "2026-01-02"
 
 
 def _told(logit: float, embedding: float = 0.0) -> FractureDetector:

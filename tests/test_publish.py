@@ -84,7 +84,8 @@ def test_the_requirements_are_pinned_installed_and_complete(space):
             assert below in pins, f"{name} needs {below}"
             (pin,) = pins[below].specifier
             assert need.specifier.contains(pin.version), f"{name} needs {need}"
-    assert not {"pytest", "openvino", "accelerate", "playwright"} & pins.keys()
+    assert {"gradio", "torch", "openvino"} <= pins.keys()
+    assert not {"pytest", "accelerate", "playwright"} & pins.keys()
 
 
 def free_port() -> int:
@@ -125,6 +126,7 @@ def test_it_starts_as_a_space_does_and_reads_a_film(space, tmp_path):
                 time.sleep(0.3)
         client = Client(f"http://127.0.0.1:{port}", verbose=False)
         answer = client.predict(handle_file(film), api_name="/predict")
+        runs_in = client.predict(api_name="/model")["engine"]["name"]
         client.close()
     finally:
         app.terminate()
@@ -132,6 +134,7 @@ def test_it_starts_as_a_space_does_and_reads_a_film(space, tmp_path):
         log.close()
     assert answer["decision"] in DECISIONS
     assert answer["model"]["version"] == "of the space"
+    assert runs_in == "openvino"
 
 
 def test_it_is_assembled_into_a_new_folder_only(tmp_path):

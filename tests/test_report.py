@@ -121,6 +121,17 @@ def test_every_decision_has_its_words(prediction, decision):
     assert decision.capitalize() in text
 
 
+def test_the_model_is_dated_where_that_is_known(prediction):
+    dated = replace(prediction, model={**prediction.model, "trained": "2026-02-03"})
+    assert "trained 2026-02-03" in read(make_report(dated))[1]
+    assert "trained" not in read(make_report(prediction))[1].split("film:")[0]
+
+
+def test_the_caption_names_the_floor_of_what_is_shown(prediction):
+    points = replace(prediction.calibration, rule_out=0.02, floor=0.13)
+    assert "colour from 13 %" in read(make_report(replace(prediction, calibration=points)))[1]
+
+
 def test_a_clear_film_is_not_said_to_exclude_a_fracture(prediction):
     clear = replace(prediction, decision=calibration.NO_FRACTURE_SEEN, regions=())
     _, text = read(make_report(clear))

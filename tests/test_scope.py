@@ -36,6 +36,15 @@ def test_blank_and_coloured_pictures_are_refused_at_any_distance() -> None:
     assert model.check(np.zeros(1), FILM, MAX_COLOURFULNESS).in_scope
 
 
+@pytest.mark.parametrize("darkest, lightest", [(0.0, 1.0), (0.4, 0.5), (0.0, 0.02)])
+def test_an_even_ramp_is_blank_and_a_faint_film_is_not(darkest: float, lightest: float) -> None:
+    model = ScopeModel(np.zeros(1), np.eye(1), 2.0)
+    ramp = np.repeat(np.linspace(darkest, lightest, 400)[:, None], 300, axis=1)
+    assert "blank" in model.check(np.zeros(1), ramp).reason
+    grain = np.random.default_rng(0).normal(0, 0.004, ramp.shape)
+    assert model.check(np.zeros(1), ramp + grain).in_scope
+
+
 def test_the_fit_lets_its_own_kind_in_and_strangers_out() -> None:
     rng = np.random.default_rng(0)
     mixing = rng.standard_normal((6, 6))

@@ -110,7 +110,9 @@ def test_the_command_prints_a_table_and_writes_figures(
         assert figure["low"] - 1e-4 <= figure["value"] <= figure["high"] + 1e-4
     assert "pointing, boxes, evidence" in capsys.readouterr().out
 
+    assert (weights / "trust.png").read_bytes().startswith(b"\x89PNG")
     kept = read_weights(weights).config.metrics["val"]
+    assert kept["trust_figure"] == "trust.png"
     assert kept["trust"][films.name]["pointing"] == source["pointing"]
     assert kept["froc"][films.name]["found"] == boxes["found"]
     assert '"curve"' not in json.dumps(kept)

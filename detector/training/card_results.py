@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from detector.training import card_trust
 from detector.training.card_figures import CALIBRATION_FILE, ROC_FILE
 from detector.training.card_tables import ABSENT, flat, number, of, percent, table
 from detector.training.weakness import source_name
@@ -52,7 +53,8 @@ def sections(metrics: Figures) -> Iterator[str]:
     yield "\n".join(_decided(sources))
     yield from _subgroups(sources)
     yield from _calibration(sources, figures)
-    yield from _pointing(sources, figures)
+    yield from _pointing(sources)
+    yield from card_trust.sections(figures)
     yield from _unseen(metrics)
     yield from _weak(metrics, sources)
     yield from _robustness(figures)
@@ -165,7 +167,7 @@ def _calibration(sources: Mapping[str, Figures], figures: Figures) -> Iterator[s
     yield f"![Stated probability against share of fractured films]({CALIBRATION_FILE})"
 
 
-def _pointing(sources: Mapping[str, Figures], figures: Figures) -> Iterator[str]:
+def _pointing(sources: Mapping[str, Figures]) -> Iterator[str]:
     rows = [
         [source_name(name), f["pointing"]["films"], percent(f["pointing"]),
          percent(f["pointing_strict"])]
@@ -177,10 +179,6 @@ def _pointing(sources: Mapping[str, Figures], figures: Figures) -> Iterator[str]
                "by 15/454 of the film's longest side (pointing game, Zhang et al. 2018), and in "
                "the box itself (strict).")
         yield "\n".join(table(["films", "boxed films", "pointing", "strict pointing"], rows))
-    for key, title in (("froc", "Regions"), ("trust", "Trust in the heatmap")):
-        if figures.get(key):
-            yield f"### {title}"
-            yield "\n".join(table(["figure", "value"], flat(figures[key])))
 
 
 def _unseen(metrics: Figures) -> Iterator[str]:

@@ -11,7 +11,6 @@ carry no split is taken whole: an external test.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import logging
@@ -22,26 +21,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from detector.checkpoint import WeightsError, write_config
+from detector.checkpoint import write_config
 from detector.predictor import FractureDetector
 from detector.training.card import write_card
 from detector.training.layouts import read_films
 from detector.training.metrics import share
 from detector.training.readings import (
     Reading,
-    films_of,
+    add_write,
+    film_parser,
     one_thread_each,
+    open_films,
+    parse_films,
     read_records,
+    some_films,
     source_of,
-    without_seen,
 )
 from detector.training.records import SPLITS, FilmRecord
-from detector.training.robustness import (
-    change_figures,
-    corner_figures,
-    crop_figures,
-    some_films,
-)
+from detector.training.robustness import change_figures, corner_figures, crop_figures
 from detector.training.strangers import refusal_figures
 from detector.training.summary import calibration_figures, summarise_source, thresholds
 from detector.training.weakness import weak_sentences
@@ -180,35 +177,18 @@ def lines(figures: Mapping[str, Any]) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--weights", default="weights", help="folder or Hub id (default weights)")
-    parser.add_argument("--data", type=Path, action="append", required=True, metavar="FOLDER",
-                        help="a folder of films; may be given several times")
-    parser.add_argument("--split", choices=("val", "test"), default="test")
+    parser = film_parser(__doc__)
     parser.add_argument("--outside", type=Path, action="append", default=[], metavar="FOLDER",
                         help="pictures that the scope check should refuse; several times")
-    parser.add_argument("--films", type=int, metavar="N",
-                        help="only N of the films, to try the command; cannot be kept")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
-    parser.add_argument("--write", action="store_true",
-                        help="keep the figures in the weights' config.json and write their card")
-    arguments = parser.parse_args(argv)
-    if arguments.write and arguments.films:
-        parser.error("--write keeps figures of all films; leave --films out")
-    if arguments.write and not Path(arguments.weights).is_dir():
-        parser.error("--write needs a weights folder on this machine")
+    add_write(parser)
+    arguments = parse_films(parser, argv)
     try:
-        records = films_of(arguments.data, arguments.split)
-        if arguments.films:
-            records = some_films(records, arguments.films)
-        detector = FractureDetector.from_pretrained(arguments.weights)
-        records = without_seen(records, detector.config.provenance)
+        detector, records = open_films(arguments)
         balanced = detector.config.metrics.get("val", {}).get("balanced_threshold")
         figures = evaluate(detector, records, balanced=balanced, outside=arguments.outside,
                            workers=one_thread_each())
-    except (ValueError, WeightsError) as error:
+    except ValueError as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
     print("\n".join(lines(figures)))

@@ -13,9 +13,10 @@ from scipy.optimize import minimize
 from sklearn.covariance import LedoitWolf
 
 from detector.calibration import Calibration, Logistic
-from detector.explanation import MAX_REGIONS, find_regions
+from detector.explanation import MAX_REGIONS, candidate_regions
 from detector.geometry import Letterbox
 from detector.scope import ScopeModel
+from detector.training.froc import overlap
 from detector.training.metrics import POINTING_TOLERANCE, points_at
 
 
@@ -79,6 +80,7 @@ def balanced_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 _PROVISIONAL = Logistic(1.0, 0.0)
 _LEAST = 1e-6
+_PLAIN = 0.75  # of the intact films show no place at all
 
 
 def fit_calibration(
@@ -88,7 +90,8 @@ def fit_calibration(
     letterboxes: Sequence[Letterbox],
     boxes: Sequence[np.ndarray],
 ) -> Calibration:
-    """The film's and the place's calibration, both operating points and the regions' extent.
+    """The film's and the place's calibration, both operating points, the regions' extent and the
+    floor of what is shown.
 
     Args:
         logits: (N,) per film; labels: (N,) bool.
@@ -112,8 +115,12 @@ def fit_calibration(
             peaks.append(peak)
             hits.append(points_at(point, boxes[i], shape, POINTING_TOLERANCE))
     place = _fit_place(np.array(peaks), np.array(hits, bool))
-    extent = _best_extent(evidence, letterboxes, boxes, place, rule_out)
-    return Calibration(film, place, rule_out, rule_in, extent, float(labels.mean()))
+    extent = _best_extent(evidence, letterboxes, boxes)
+    hottest = [find_peaks(evidence[i], letterboxes[i], 1)[0][1] for i in np.flatnonzero(~labels)]
+    # A new intact film stays plain with a probability of ``_PLAIN``; a place as likely fractured as
+    # not is always shown.
+    floor = min(conformal_rule_in(place.probability(np.array(hottest)), _PLAIN), 0.5)
+    return Calibration(film, place, rule_out, rule_in, extent, float(labels.mean()), floor)
 
 
 def _fit_place(peaks: np.ndarray, hits: np.ndarray) -> Logistic:
@@ -151,41 +158,28 @@ def find_peaks(
     ]
 
 
+_EXTENTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0)
+
+
 def _best_extent(
     evidence: Sequence[np.ndarray],
     letterboxes: Sequence[Letterbox],
     boxes: Sequence[np.ndarray],
-    place: Logistic,
-    rule_out: float,
 ) -> float:
-    """The extent at which the strongest region fits the boxes best (mean IoU with the best box).
-
-    At the operating point in use: places under it are not shown, so they count for nothing.
-    """
+    """The extent at which the strongest region fits the boxes best (mean IoU with the best box)."""
     fractured = [i for i in range(len(boxes)) if len(boxes[i])]
     best, best_iou = 1.0, -1.0
-    for extent in (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0):
-        calibration = Calibration(_PROVISIONAL, place, rule_out, 1.0, extent, 0.5)
+    for extent in _EXTENTS:
+        calibration = Calibration(_PROVISIONAL, _PROVISIONAL, 0.0, 1.0, extent, 0.5)
         overlaps = []
         for i in fractured:
-            regions = find_regions(evidence[i], letterboxes[i], calibration)
-            overlaps.append(
-                max((_iou(regions[0], box) for box in boxes[i]), default=0.0) if regions else 0.0
-            )
+            regions = candidate_regions(evidence[i], letterboxes[i], calibration)
+            strongest = [[r.x, r.y, r.width, r.height] for r in regions[:1]]
+            overlaps.append(overlap(np.array(strongest), boxes[i]).max() if regions else 0.0)
         mean = float(np.mean(overlaps)) if overlaps else 0.0
         if mean > best_iou:
             best, best_iou = extent, mean
     return best
-
-
-def _iou(region: object, box: np.ndarray) -> float:
-    x, y, width, height = box
-    across = min(region.x + region.width, x + width) - max(region.x, x)
-    down = min(region.y + region.height, y + height) - max(region.y, y)
-    if across <= 0 or down <= 0:
-        return 0.0
-    both = across * down
-    return both / (region.width * region.height + width * height - both)
 
 
 def fit_scope(embeddings: np.ndarray, held_out: np.ndarray, accept: float = 0.995) -> ScopeModel:

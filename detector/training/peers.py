@@ -16,7 +16,9 @@ from detector.geometry import Letterbox
 from detector.network import EvidenceNetwork
 
 
-class _Logit(nn.Module):
+class LogitOnly(nn.Module):
+    """The network with its logit (N, 1) alone, as pytorch-grad-cam wants a model."""
+
     def __init__(self, network: EvidenceNetwork):
         super().__init__()
         self.network = network
@@ -39,7 +41,7 @@ def stages(network: EvidenceNetwork) -> list[tuple[str, nn.Module]]:
 def plain_grad_cam(network: EvidenceNetwork, canvas: np.ndarray) -> np.ndarray:
     """Canvas float32 (H, W) -> map float32 (H, W) over it, from 0 to its maximum of 1."""
     film = torch.from_numpy(np.ascontiguousarray(canvas, np.float32))[None, None]
-    with torch.enable_grad(), GradCAM(_Logit(network), [stages(network)[-1][1]]) as cam:
+    with torch.enable_grad(), GradCAM(LogitOnly(network), [stages(network)[-1][1]]) as cam:
         return cam(film, targets=[lambda logit: logit[0]])[0]
 
 

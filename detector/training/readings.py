@@ -1,7 +1,11 @@
-"""The detector's reading of labelled films, reduced to what figures are made of."""
+"""The detector's reading of labelled films, reduced to what figures are made of.
+
+Also what the commands that measure have in common: their arguments and the films they read.
+"""
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -153,3 +157,62 @@ def one_thread_each() -> int:
     time, two films side by side are faster than two threads on one."""
     torch.set_num_threads(1)
     return max(1, min(os.cpu_count() or 1, 16))
+
+
+def some_films(records: Sequence[FilmRecord], count: int) -> list[FilmRecord]:
+    """At most ``count`` films, half of them fractured where there are enough; always the same."""
+    order = np.random.default_rng(0).permutation(len(records))
+    fractured = [records[i] for i in order if records[i].fractured]
+    intact = [records[i] for i in order if not records[i].fractured]
+    half = max(count // 2, count - len(intact))
+    chosen = fractured[:half]
+    return chosen + intact[: count - len(chosen)]
+
+
+def film_parser(description: str | None, *, split: str = "test") -> argparse.ArgumentParser:
+    """The command line of a measurement: which weights, which films, how many.
+
+    ``split``: the one that is read unless another is named.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--weights", default="weights", help="folder or Hub id (default weights)")
+    parser.add_argument("--data", type=Path, action="append", required=True, metavar="FOLDER",
+                        help="a folder of films; may be given several times")
+    parser.add_argument("--split", choices=("val", "test"), default=split,
+                        help="which films (default %(default)s)")
+    parser.add_argument("--films", type=int, metavar="N", help="only N of the films, a trial")
+    return parser
+
+
+def add_write(parser: argparse.ArgumentParser) -> None:
+    """The option to keep what was measured; ``parse_films`` checks it."""
+    parser.add_argument("--write", action="store_true",
+                        help="keep the figures in the weights' config.json and write their card")
+
+
+def parse_films(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None
+) -> argparse.Namespace:
+    """The arguments. Ends the program with a sentence where --write cannot be done."""
+    arguments = parser.parse_args(argv)
+    if getattr(arguments, "write", False):
+        if arguments.films:
+            parser.error("--write keeps figures of all films; leave --films out")
+        if not Path(arguments.weights).is_dir():
+            parser.error("--write needs a weights folder on this machine")
+    return arguments
+
+
+def open_films(arguments: argparse.Namespace) -> tuple[FractureDetector, list[FilmRecord]]:
+    """The detector and the films, none of a picture that it was trained on.
+
+    Raises:
+        ValueError: the weights cannot be used (WeightsError), or there is no such film.
+    """
+    detector = FractureDetector.from_pretrained(arguments.weights)
+    records = without_seen(
+        films_of(arguments.data, arguments.split), detector.config.provenance
+    )
+    return detector, some_films(records, arguments.films) if arguments.films else records

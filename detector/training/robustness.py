@@ -1,6 +1,6 @@
 """How the reading of a film moves when the film changes and the bone does not.
 
-    python -m detector.training.robustness --weights weights --data FOLDER [--split val] [--films N]
+    python -m detector.training.robustness --weights weights --data FOLDER [--films 60]
 
 Also two checks of what the score listens to: films of which only the corners are left must score
 near chance, and intact crops of different sources must score alike.
@@ -8,14 +8,12 @@ near chance, and intact crops of different sources must score alike.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -26,12 +24,13 @@ from detector.predictor import FractureDetector
 from detector.radiograph import load_radiograph
 from detector.training.metrics import POINTING_TOLERANCE, auc_estimate, share
 from detector.training.readings import (
-    films_of,
+    film_parser,
     one_thread_each,
+    open_films,
+    parse_films,
     probability_of,
     source_of,
     spread,
-    without_seen,
 )
 from detector.training.records import FilmRecord
 
@@ -256,30 +255,16 @@ def crop_figures(
     return figures
 
 
-def some_films(records: Sequence[FilmRecord], count: int) -> list[FilmRecord]:
-    """At most ``count`` films, half of them fractured where there are enough; always the same."""
-    order = np.random.default_rng(0).permutation(len(records))
-    fractured = [records[i] for i in order if records[i].fractured]
-    intact = [records[i] for i in order if not records[i].fractured]
-    half = max(count // 2, count - len(intact))
-    chosen = fractured[:half]
-    return chosen + intact[: count - len(chosen)]
-
-
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--weights", default="weights", help="folder or Hub id")
-    parser.add_argument("--data", type=Path, action="append", required=True, metavar="FOLDER")
-    parser.add_argument("--split", choices=("val", "test"), default="val")
-    parser.add_argument("--films", type=int, default=60, help="how many (default 60)")
-    arguments = parser.parse_args(argv)
-    detector = FractureDetector.from_pretrained(arguments.weights)
-    records = films_of(arguments.data, arguments.split)
-    records = without_seen(records, detector.config.provenance)
-    chosen = some_films(records, arguments.films)
-    print(json.dumps(change_figures(detector, chosen, one_thread_each()), indent=2))
+    parser = film_parser(__doc__, split="val")
+    parser.set_defaults(films=60)
+    arguments = parse_films(parser, argv)
+    try:
+        detector, records = open_films(arguments)
+    except ValueError as error:
+        print(f"robustness: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(change_figures(detector, records, one_thread_each()), indent=2))
     return 0
 
 

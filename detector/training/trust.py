@@ -12,7 +12,6 @@ shipped model. Films count where their fractures are boxed; intact ones only for
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import logging
@@ -25,21 +24,24 @@ from typing import Any
 
 import numpy as np
 
-from detector.checkpoint import WeightsError, write_config
+from detector.checkpoint import write_config
 from detector.errors import RadiographError
 from detector.predictor import FractureDetector
 from detector.training.card import write_card
 from detector.training.card_tables import flat
+from detector.training.card_trust import TRUST_FILE
 from detector.training.froc import average_precision, found_at, froc, match
 from detector.training.localisation import GAMES, pixel_precision
 from detector.training.metrics import bootstrap, estimate, mean, share
 from detector.training.phantom_pairs import pair_figures, read_pairs
 from detector.training.readings import (
-    films_of,
+    add_write,
+    film_parser,
     one_thread_each,
+    open_films,
+    parse_films,
     source_of,
     spread,
-    without_seen,
 )
 from detector.training.records import FilmRecord
 from detector.training.trust_checks import check_figures
@@ -165,7 +167,7 @@ def _localisation(readings: Sequence[BoxedReading]) -> dict[str, Any]:
             }
     figures["overlap"] = {
         "strongest_region_and_box": mean([r.region_overlap for r in readings], units),
-        "map_from_rule_out_and_outline": mean([r.map_overlap for r in readings], units),
+        "map_as_shown_and_outline": mean([r.map_overlap for r in readings], units),
     }
     figures["pixel_precision_recall"] = {
         name: _pixels(np.stack([getattr(r, counts) for r in readings]), units)
@@ -247,43 +249,30 @@ def without_details(figures: Any) -> Any:
 def store(
     folder: Path, detector: FractureDetector, split: str, report: Mapping[str, Any]
 ) -> None:
-    """Keep the figures beside those of ``evaluate`` in ``config.json``; write the card anew."""
+    """Keep the figures beside those of ``evaluate`` in ``config.json``; draw them, and write the
+    card anew."""
     metrics = dict(detector.config.metrics)
-    metrics[split] = {**metrics.get(split, {}), **without_details(report)}
+    metrics[split] = {
+        **metrics.get(split, {}), **without_details(report), "trust_figure": TRUST_FILE
+    }
+    draw_figures(report, folder / TRUST_FILE)
     write_config(folder, replace(detector.config, metrics=metrics), detector.model.sha256)
     write_card(folder)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--weights", default="weights", help="folder or Hub id (default weights)")
-    parser.add_argument("--data", type=Path, action="append", required=True, metavar="FOLDER",
-                        help="a folder of films; may be given several times")
-    parser.add_argument("--split", choices=("val", "test"), default="test")
+    parser = film_parser(__doc__)
     parser.add_argument("--second", metavar="WEIGHTS", help="a second training, to compare maps")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write trust.json, trust.png")
     parser.add_argument("--quick", action="store_true", help="slower checks on fewer films")
-    parser.add_argument("--films", type=int, metavar="N",
-                        help="only N of the films, to try the command; cannot be kept")
-    parser.add_argument("--write", action="store_true",
-                        help="keep the figures in the weights' config.json and write their card")
-    arguments = parser.parse_args(argv)
-    if arguments.write and arguments.films:
-        parser.error("--write keeps figures of all films; leave --films out")
-    if arguments.write and not Path(arguments.weights).is_dir():
-        parser.error("--write needs a weights folder on this machine")
+    add_write(parser)
+    arguments = parse_films(parser, argv)
     try:
-        detector = FractureDetector.from_pretrained(arguments.weights)
-        records = films_of(arguments.data, arguments.split)
-        records = without_seen(records, detector.config.provenance)
-        if arguments.films:
-            records = _evenly(sorted(records, key=lambda r: not r.fractured), arguments.films)
+        detector, records = open_films(arguments)
         second = FractureDetector.from_pretrained(arguments.second) if arguments.second else None
         report = trust_report(detector, records, second=second, workers=one_thread_each(),
                               effort=QUICK if arguments.quick else FULL)
-    except (ValueError, WeightsError) as error:
+    except ValueError as error:
         print(f"trust: {error}", file=sys.stderr)
         return 2
     rows = list(flat(report))
@@ -293,7 +282,7 @@ def main(argv: list[str] | None = None) -> int:
         arguments.out.mkdir(parents=True, exist_ok=True)
         text = json.dumps(report, indent=2, ensure_ascii=False)
         (arguments.out / "trust.json").write_text(text + "\n", encoding="utf-8")
-        draw_figures(report, arguments.out / "trust.png")
+        draw_figures(report, arguments.out / TRUST_FILE)
     if arguments.write:
         store(Path(arguments.weights), detector, arguments.split, report)
     return 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from detector.explanation import Region, find_regions
+from detector.explanation import Region, candidate_regions
 from detector.network import EvidenceNetwork
 from detector.prediction import Prediction
 from detector.predictor import FractureDetector
@@ -24,8 +24,6 @@ from detector.training.localisation import (
 from detector.training.metrics import hottest_pixel
 from detector.training.peers import canvas_to_film, plain_grad_cam
 from detector.training.records import FilmRecord
-
-_FAINT = 1e-4  # boxes of this local probability on make the whole free-response curve
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +55,7 @@ def read_boxed(detector: FractureDetector, record: FilmRecord) -> BoxedReading:
     shape = heat.shape
     mask = places_mask(record, shape)
     calibration = prediction.calibration
-    regions = find_regions(
-        prediction.evidence, prediction.heat.letterbox, replace(calibration, rule_out=_FAINT)
-    )
+    regions = candidate_regions(prediction.evidence, prediction.heat.letterbox, calibration)
     return BoxedReading(
         record=record,
         prediction=prediction,
@@ -69,7 +65,7 @@ def read_boxed(detector: FractureDetector, record: FilmRecord) -> BoxedReading:
         centre=play((shape[1] / 2, shape[0] / 2), record, shape),
         chance=chance(record, shape),
         region_overlap=region_overlap(regions, record),
-        map_overlap=map_overlap(heat, mask, calibration.rule_out),
+        map_overlap=map_overlap(heat, mask, calibration.floor),
         counts=pixel_counts(heat, mask),
     )
 
@@ -95,7 +91,7 @@ def compare_with_peers(
 
 @dataclass(frozen=True)
 class FoundBoxes:
-    """Boxes of a film: ``all``, faint ones too, and those ``shown`` to a reader."""
+    """Boxes of a film: ``all`` candidates, however faint, and those ``shown`` to a reader."""
 
     all: BoxedFilm
     shown: BoxedFilm
@@ -104,8 +100,9 @@ class FoundBoxes:
 def read_found(detector: FractureDetector, record: FilmRecord) -> FoundBoxes:
     """Read a film for its boxes. Raises RadiographError."""
     prediction = detector.predict(record.path)
-    faint = replace(prediction.calibration, rule_out=_FAINT)
-    regions = find_regions(prediction.evidence, prediction.heat.letterbox, faint)
+    regions = candidate_regions(
+        prediction.evidence, prediction.heat.letterbox, prediction.calibration
+    )
     return FoundBoxes(_boxed(regions, record), _boxed(prediction.regions, record))
 
 

@@ -1,0 +1,69 @@
+"""The film's DICOM objects as a ZIP file, offered for DICOM films where the extra is installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demo import cards
+from demo.download import download
+from demo.reading import Reading
+from demo.theme import html
+
+# The published Space, for one, has neither.
+INSTALLED = find_spec("highdicom") is not None and find_spec("pacs") is not None
+WHAT_THEY_ARE = (
+    "A report, the picture with the map and the map itself for the film's own study in an archive. "
+    "They carry the film's patient data; the page keeps none of it."
+)
+GONE = (
+    "The film's file is no longer here: uploads are deleted after a quarter of an hour. "
+    "Choose it again."
+)
+
+
+class ObjectsBox:
+    """The box below the report; shown when ``offered`` says so."""
+
+    def __init__(self) -> None:
+        with gr.Accordion(
+            "DICOM objects (ZIP)", open=False, visible=False, elem_id="objects"
+        ) as self.box:
+            gr.Markdown(WHAT_THEY_ARE)
+            self.save = gr.Button("Save the DICOM objects")
+            self.error = html(visible=False)
+
+    def connect(self, reading: gr.State, saver: gr.HTML) -> None:
+        """Let the button make the file of the film in view."""
+        self.save.click(
+            self.pack, reading, [saver, self.error],
+            concurrency_id="model", api_visibility="private",
+        )  # fmt: skip
+
+    def pack(self, reading: Reading | None) -> tuple[Any, ...]:
+        """Make the ZIP file and hand it to the browser.
+
+        The header is read anew from the upload, which is deleted by the page's rule for uploads:
+        so no patient data is kept beside it, or longer.
+        """
+        if reading is None or not reading.file or not Path(reading.file).is_file():
+            return gr.skip(), gr.update(value=cards.error_card(GONE, "No objects"), visible=True)
+        from pacs import objects
+
+        try:
+            source = objects.read_source(reading.file)
+            packed = objects.zip_objects(objects.make_objects(source, reading.prediction))
+        except objects.SourceError as error:
+            card = cards.error_card(str(error), "No objects")
+            return gr.skip(), gr.update(value=card, visible=True)
+        name = "fracture-objects.zip"
+        return download(name, "application/zip", packed), gr.update(visible=False)
+
+
+def offered(reading: Reading) -> bool:
+    """Whether objects can be made of this film: an upload in DICOM, with the extra installed."""
+    dicom = reading.prediction.film.facts.get("format") == "DICOM"
+    return INSTALLED and dicom and reading.file is not None

@@ -1,0 +1,1 @@
+"""The hospital's side: DICOM in, DICOM back. Needs the extra ``dicom``."""

@@ -1,0 +1,26 @@
+"""Files that are still there after the power went: written through to the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def write(file: Path, parts: Sequence[bytes | memoryview]) -> None:
+    """Write a file, for its owner's eyes only, and wait until the disk has it."""
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as stream:
+        for part in parts:
+            stream.write(part)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def sync(folder: Path) -> None:
+    """Wait until the disk has the folder's names: new files, renamed and deleted ones."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

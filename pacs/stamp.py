@@ -1,0 +1,129 @@
+"""What the objects of one film share: identifiers, equipment, series, the time they were made."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from highdicom.sr import CodedConcept
+from pydicom import Dataset
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    SecondaryCaptureImageStorage,
+)
+
+from detector import __version__
+from detector.prediction import Prediction
+
+PRODUCT = "fracture-detector"
+STATEMENT = (
+    "Not a diagnosis and not a medical device: the output of a computer program, for people who "
+    "read films. A person must look at the film. It judges this one film, looks for fractures "
+    "only, misses some of them and marks some intact bones."
+)
+# Codes of this program, where the standard has none.
+SCHEME = "99FRACTURE"
+FRACTURE = CodedConcept("125605004", "SCT", "Fracture of bone")
+
+REPORT, CAPTURE, HEATMAP = "report", "capture", "heatmap"
+# One new series per kind of object and series of films, behind the numbers that devices give.
+SERIES_NUMBER = {REPORT: 9901, CAPTURE: 9902, HEATMAP: 9903}
+SERIES_DESCRIPTION = {
+    REPORT: "Fracture detector: report",
+    CAPTURE: "Fracture detector: overlay",
+    HEATMAP: "Fracture detector: heatmap",
+}
+_SINGLE_FRAME = (
+    ComputedRadiographyImageStorage, DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing, SecondaryCaptureImageStorage,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Stamp:
+    """One film's header (see ``source.study_header``), its reading, and when it was filed."""
+
+    header: Dataset
+    prediction: Prediction
+    made_at: datetime
+
+    @property
+    def frame(self) -> int | None:
+        """The frame that was read, from 1; None where the standard knows a single one only."""
+        frames = int(self.prediction.film.facts.get("frames", 1))
+        several = frames > 1 and self.header.SOPClassUID not in _SINGLE_FRAME
+        return self._read + 1 if several else None
+
+    @property
+    def _read(self) -> int:
+        return int(self.prediction.film.facts.get("frame", 0))
+
+    @property
+    def device(self) -> str:
+        """The UID of this program with this model."""
+        return self._derived("device")
+
+    def uid(self, *parts: str) -> str:
+        """A UID that depends on the film, the model and ``parts`` alone (PS3.5, B.2)."""
+        return self._derived(self.header.SOPInstanceUID, str(self._read), *parts)
+
+    def _derived(self, *parts: str) -> str:
+        model = self.prediction.model
+        name = "|".join((PRODUCT, __version__, model["version"], model["sha256"], *parts))
+        return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}"
+
+    def arguments(self, kind: str) -> dict[str, Any]:
+        """What every highdicom object of this ``kind`` is made with."""
+        number = str(self.header.get("InstanceNumber") or "")
+        return {
+            "series_instance_uid": self._derived(self.header.SeriesInstanceUID, kind),
+            "series_number": SERIES_NUMBER[kind],
+            "series_description": SERIES_DESCRIPTION[kind],
+            "sop_instance_uid": self.uid(kind),
+            "instance_number": max(1, int(number)) if number.isdecimal() else 1,
+            "manufacturer": PRODUCT,
+            "manufacturer_model_name": PRODUCT,
+            "software_versions": [__version__, self.prediction.model["version"]],
+            "device_serial_number": self.prediction.model["sha256"],
+        }
+
+    def reference(self) -> Dataset:
+        """The film as an item of a reference sequence."""
+        item = Dataset()
+        item.ReferencedSOPClassUID = self.header.SOPClassUID
+        item.ReferencedSOPInstanceUID = self.header.SOPInstanceUID
+        if self.frame:
+            item.ReferencedFrameNumber = self.frame
+        return item
+
+    def finish(self, made: Dataset, name: Any) -> None:
+        """Set what highdicom takes from the clock or draws at random, and the patient's ``name``.
+
+        The same film and time then give the same bytes.
+        """
+        made.add_new("PatientName", "PN", name)
+        date, time = self.made_at.strftime("%Y%m%d"), self.made_at.strftime("%H%M%S")
+        made.InstanceCreationDate, made.InstanceCreationTime = date, time
+        for keyword in ("ContentDate", "DateOfSecondaryCapture"):
+            if keyword in made:
+                setattr(made, keyword, date)
+        for keyword in ("ContentTime", "TimeOfSecondaryCapture"):
+            if keyword in made:
+                setattr(made, keyword, time)
+        for item in made.get("ContributingEquipmentSequence", ()):
+            item.ContributionDateTime = date + time
+
+    def describe_image(self, made: Dataset) -> None:
+        """Orientation and body part as the film has them."""
+        made.PatientOrientation = self.header.get("PatientOrientation") or ""
+        if self.header.get("BodyPartExamined"):
+            made.BodyPartExamined = self.header.BodyPartExamined
+
+
+def code(value: str, meaning: str) -> CodedConcept:
+    """A code of this program's own scheme."""
+    return CodedConcept(value, SCHEME, meaning)
