@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+PAUSE = 0.05  # seconds
 PACKAGES = ("torch", "openvino", "onnxruntime", "numpy", "opencv-python-headless", "gradio")
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16")
 
@@ -64,7 +65,11 @@ def _versions() -> Iterable[str]:
 def interleaved(
     runs: Mapping[str, Callable[[], object]], rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of each run, in turns: what disturbs the machine disturbs all alike."""
+    """Seconds of each run, in turns: what disturbs the machine disturbs all alike.
+
+    Before each a pause, as a runtime's threads spin on for a while after their work is done and
+    would slow down whichever run comes next.
+    """
 
     for run in runs.values():
         for _ in range(min(3, rounds)):
@@ -72,6 +77,7 @@ def interleaved(
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
+            time.sleep(PAUSE)
             started = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - started)

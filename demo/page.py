@@ -14,6 +14,7 @@ from demo.api import add_api
 from demo.examples import Example
 from demo.film import FilmTab
 from demo.server import CACHE, MAX_FILE, MAX_WAITING, Guard
+from demo.sessions import remember_waiting
 from demo.study import StudyTab
 from demo.theme import asset, html, theme
 from demo.worklist import WorklistTab
@@ -47,7 +48,7 @@ def build_page(
                 about_tab(detector, card_folder)
         html(footer(detector))
         add_api(detector)
-    return page.queue(max_size=MAX_WAITING, api_open=False)
+    return remember_waiting(page.queue(max_size=MAX_WAITING, api_open=False))
 
 
 def launch_settings() -> dict[str, Any]:

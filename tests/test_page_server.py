@@ -20,6 +20,7 @@ from gradio_client.exceptions import AppError
 from page_server import ROOT, page_address, save_film, start, stop
 
 from demo import page as page_module
+from demo import sessions
 from demo.server import BUSY
 from detector import FractureDetector
 from detector.engine import EngineOutput
@@ -230,3 +231,35 @@ def test_a_full_queue_says_so_and_who_leaves_makes_room(detector, film: Path, he
         stream = client.get(f"/call/predict/{event}").text
         assert json.loads(stream.rpartition("data: ")[2]) == [expected]
     assert engine.films == 4  # nothing was read for the one who left
+
+
+def test_who_waits_is_not_forgotten_for_those_who_come(detector, film: Path, monkeypatch, request):
+    # Room for one session: with Gradio's own memory the second visitor ended the queue for all.
+    monkeypatch.setattr(sessions, "KEPT", 1)
+    engine, client = request.getfixturevalue("held")
+    (path,) = client.post("/upload", files={"files": ("a.png", film.read_bytes())}).json()
+    asked = [ask(client, path) for _ in range(2)]
+    for _ in asked:
+        assert engine.entered.acquire(timeout=120)
+    asked += [ask(client, path) for _ in range(2)]
+    engine.open.set()
+    expected = detector.predict(film).to_dict()
+    for answer in asked:
+        stream = client.get(f"/call/predict/{answer.json()['event_id']}").text
+        assert json.loads(stream.rpartition("data: ")[2]) == [expected]
+
+
+def test_of_the_sessions_the_idle_ones_go_first():
+    waiting = {"old": {"event"}, "idle": set()}
+    kept = sessions.Sessions(waiting, 2)
+    kept["old"], kept["idle"] = 1, 2
+    kept["new"] = 3
+    assert list(kept) == ["old", "new"]
+    waiting["new"] = {"event"}
+    kept["newer"] = 4
+    assert list(kept) == ["old", "new", "newer"]
+    waiting["old"].clear()
+    kept["newest"] = 5
+    assert "old" not in kept and kept["new"] == 3
+    kept["gone"].put_nowait("lost")
+    assert "gone" not in kept
