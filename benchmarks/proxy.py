@@ -41,6 +41,7 @@ from measuring import ROOT, film_files, table
 CONFIGURATION = ROOT / "deploy" / "nginx.conf"
 BOTH, KILLED, BACK = "both servers", "the first killed", "the first back"
 TRIES, PAUSE = 20, 0.5  # a film is sent again after half a second
+PATIENCE = 30.0  # seconds that a program waits for an answer before it asks again
 START = 300.0  # seconds for a page to start, far more than needed
 
 
@@ -132,13 +133,27 @@ class User:
 
 
 def python_user(address: str) -> User:
-    """With gradio_client, which keeps the cookie of its first answer by itself."""
+    """With gradio_client, which keeps the cookie of its first answer by itself.
+
+    It waits for ever for an answer whose stream broke off, so a program must set itself a limit,
+    and begin anew with its cookie.
+    """
     from gradio_client import Client, handle_file
 
     client = Client(address, verbose=False)
-    return User(
-        lambda film: client.predict(handle_file(str(film)), api_name="/predict"), client.cookies
-    )
+    cookies = dict(client.cookies)
+
+    def ask(film: Path) -> Any:
+        nonlocal client
+        job = client.submit(handle_file(str(film)), api_name="/predict")
+        try:
+            return job.result(timeout=PATIENCE)
+        except Exception:
+            job.cancel()
+            client = Client(address, verbose=False, httpx_kwargs={"cookies": cookies})
+            raise
+
+    return User(ask, cookies)
 
 
 def http_user(address: str) -> User:

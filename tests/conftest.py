@@ -48,6 +48,8 @@ _EXIT_STATUS = pytest.StashKey[int]()
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     session.config.stash[_EXIT_STATUS] = int(exitstatus)
+    if "page_server" in sys.modules:
+        sys.modules["page_server"].stop_shared()
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import socket
 import subprocess
@@ -22,6 +21,7 @@ from detector.calibration import OUT_OF_SCOPE
 from detector.phantom import random_phantom
 
 ROOT = Path(__file__).resolve().parent.parent
+_shared: list[subprocess.Popen] = []
 START = 240  # seconds; a busy machine takes long to import torch
 
 
@@ -60,10 +60,15 @@ def start(
 
 @cache
 def page_address() -> str:
-    """The address of one page that all tests share; it is stopped when they are done."""
+    """The address of one page that all tests share; `stop_shared` ends it when they are done."""
     process, address = start()
-    atexit.register(stop, process)
+    _shared.append(process)
     return address
+
+
+def stop_shared() -> None:
+    while _shared:
+        stop(_shared.pop())
 
 
 def stop(process: subprocess.Popen) -> None:

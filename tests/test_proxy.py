@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -249,13 +248,3 @@ def test_compose_runs_the_servers_that_the_configuration_names() -> None:
     assert scaled == {"proxy", *named} and set(services["proxy"]["depends_on"]) == set(named)
     assert not any(services[name]["ports"] for name in named)  # only the proxy is reached
     assert "./deploy/nginx.conf:/etc/nginx/nginx.conf:ro" in services["proxy"]["volumes"]
-
-
-@needs_nginx
-@pytest.mark.slow
-def test_real_pages_under_load_lose_nobody() -> None:
-    done = subprocess.run(
-        [sys.executable, "benchmarks/proxy.py", "--users", "6", "--films", "12", "--distinct", "4"],
-        cwd=ROOT, capture_output=True, text=True, timeout=280, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr + done.stdout

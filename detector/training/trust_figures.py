@@ -110,7 +110,6 @@ def _phantoms(ax: Axes, phantoms: Mapping[str, Any]) -> None:
                label=f"displacement {step}", color=colour)  # fmt: skip
     ax.set_xticks(range(len(table)), list(table), rotation=30, fontsize=8)
     ax.set(ylim=(0, 1), ylabel="share of pairs",
-           title=f"Broken phantoms: probability raised, hottest point at the break "
-                 f"({phantoms['all']['pairs']} pairs)")  # fmt: skip
+           title=f"Broken phantoms: raised, hottest at the break, {phantoms['all']['pairs']} pairs")
     ax.title.set_fontsize(9)
     ax.legend(fontsize=8)
