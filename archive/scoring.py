@@ -89,7 +89,7 @@ def _readings(
                 yield source
 
     position = 0
-    for reading in _predictions(detector, sources(), order.frame):
+    for reading in detector.predict_batch(sources(), frame=order.frame):
         # Every film before this reading's has been fetched by now, so those that failed are known.
         while position in failed:
             yield failed.pop(position)
@@ -97,19 +97,6 @@ def _readings(
         yield reading
         position += 1
     yield from failed.values()
-
-
-def _predictions(
-    detector: FractureDetector, sources: Iterator[str | bytes], frame: int | None
-) -> Iterator[Prediction | RadiographError]:
-    if frame is None:
-        yield from detector.predict_batch(sources)
-        return
-    for source in sources:
-        try:
-            yield detector.predict(source, frame=frame)
-        except RadiographError as error:
-            yield error
 
 
 def thumbnail(prediction: Prediction) -> bytes:

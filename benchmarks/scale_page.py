@@ -12,6 +12,8 @@ from typing import Any
 
 from measuring import ROOT, table
 
+from detector.training.card import write_between
+
 PAGE = ROOT / "docs" / "scale.md"
 FIGURES = ROOT / "docs" / "measured" / "scale.json"
 BEGIN, END = "<!-- scale:begin -->", "<!-- scale:end -->"
@@ -32,12 +34,7 @@ def write_page(page: Path, figures: Mapping[str, Any]) -> None:
     Raises:
         ValueError: the marks are not there.
     """
-    text = page.read_text(encoding="utf-8")
-    start, stop = text.find(BEGIN), text.find(END)
-    if not 0 <= start < stop:
-        raise ValueError(f"{page.name} lacks the marks {BEGIN} and {END}")
-    shown = f"{figures['machine']}\n\n{tables(figures)}"
-    page.write_text(f"{text[: start + len(BEGIN)]}\n{shown}\n{text[stop:]}", encoding="utf-8")
+    write_between(page, BEGIN, END, f"{figures['machine']}\n\n{tables(figures)}")
 
 
 def tables(figures: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from detector.cli_options import (
 from detector.films import list_films
 
 if TYPE_CHECKING:
-    from detector import FractureDetector, Prediction, RadiographError
+    pass
 
 RAY = "ray"  # among the engines: not what runs the network, but many of them at once
 
@@ -100,7 +100,7 @@ def predict(arguments: argparse.Namespace) -> int:
             out.parent.mkdir(parents=True, exist_ok=True)
             stream = stack.enter_context(out.open("a", encoding="utf-8", newline=""))
         results = ResultFile(stream, form, header=not (out and stream.tell()))
-        readings = _read_all(detector, left, arguments.frame)
+        readings = detector.predict_batch(left, frame=arguments.frame)
         for film, reading in zip(left, readings, strict=True):
             # The overlay first: a film that is in the file is one that is finished.
             if isinstance(reading, RadiographError):
@@ -122,21 +122,6 @@ def named_films(films: Iterable[str]) -> Iterator[str]:
             yield from filter(None, (line.rstrip("\r\n") for line in sys.stdin))
         else:
             yield name
-
-
-def _read_all(
-    detector: FractureDetector, films: list[str], frame: int | None
-) -> Iterator[Prediction | RadiographError]:
-    from detector.errors import RadiographError
-
-    if frame is None:
-        yield from detector.predict_batch(films)
-        return
-    for film in films:
-        try:
-            yield detector.predict(film, frame=frame)
-        except RadiographError as error:
-            yield error
 
 
 class Progress:

@@ -50,6 +50,7 @@ _PLUGINS = {
     HTJ2K: "pylibjpeg",
     RLELossless: "pylibjpeg",
 }
+SYNTAXES = tuple(_PLUGINS)  # the compressed transfer syntaxes that are read
 _ELEMENTS = (
     "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit",
     "PixelRepresentation", "PhotometricInterpretation", "PlanarConfiguration",

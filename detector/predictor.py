@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -100,17 +101,18 @@ class FractureDetector:
         return self._read(load_radiograph(film, frame=frame, limits=self.limits), method)
 
     def predict_batch(
-        self, films: Iterable[Source | Radiograph], *, ahead: int = 4
+        self, films: Iterable[Source | Radiograph], *, ahead: int = 4, frame: int | None = None
     ) -> Iterator[Prediction | RadiographError]:
         """Read many films: for each, in order, its ``Prediction`` or its error.
 
         Memory stays constant: at most ``ahead`` films are decoded while the network runs.
+        ``frame``: of multi-frame files.
         """
         sources = iter(films)
+        read = partial(load_radiograph, frame=frame, limits=self.limits)
         with ThreadPoolExecutor(1, thread_name_prefix="decode") as decoder:
             waiting: list[Future[Radiograph]] = [
-                decoder.submit(load_radiograph, s, limits=self.limits)
-                for s in islice(sources, ahead)
+                decoder.submit(read, source) for source in islice(sources, ahead)
             ]
             while waiting:
                 head = waiting.pop(0)
@@ -118,10 +120,7 @@ class FractureDetector:
                     result = self._read(head.result())
                 except RadiographError as error:
                     result = error
-                waiting += [
-                    decoder.submit(load_radiograph, s, limits=self.limits)
-                    for s in islice(sources, 1)
-                ]
+                waiting += [decoder.submit(read, source) for source in islice(sources, 1)]
                 yield result
 
     def _read(self, film: Radiograph, method: str = DEFAULT) -> Prediction:

@@ -17,8 +17,6 @@ import zlib
 
 from pydicom.filereader import read_dataset
 from pydicom.uid import (
-    HTJ2K,
-    JPEG2000,
     UID,
     ComputedRadiographyImageStorage,
     DeflatedExplicitVRLittleEndian,
@@ -26,22 +24,13 @@ from pydicom.uid import (
     DigitalXRayImageStorageForProcessing,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    RLELossless,
 )
 from pynetdicom import AE, evt
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
 from pynetdicom.sop_class import Verification
 
+from detector import compressed
 from pacs.runlog import RECEIVED, RunLog
 from pacs.settings import Settings
 from pacs.silence import silence_libraries
@@ -57,9 +46,7 @@ FILMS = (
 )
 SYNTAXES = (
     ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian,
-    DeflatedExplicitVRLittleEndian, RLELossless, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless,
-    JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless, JPEG2000Lossless, JPEG2000, HTJ2KLossless,
-    HTJ2KLosslessRPCL, HTJ2K,
+    DeflatedExplicitVRLittleEndian, *compressed.SYNTAXES,
 )  # fmt: skip
 
 # Status of a C-STORE (PS3.4, B.2.3).

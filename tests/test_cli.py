@@ -116,9 +116,9 @@ def test_only_the_missing_films_are_read_again(films, tmp_path, detector, monkey
     asked = []
     batch = FractureDetector.predict_batch
 
-    def spied(self, films):
+    def spied(self, films, **options):
         asked.extend(films)
-        return batch(self, films)
+        return batch(self, films, **options)
 
     monkeypatch.setattr(FractureDetector, "predict_batch", spied)
     run("predict", films, "--format", "jsonl", "--out", out, "--continue")
@@ -174,7 +174,7 @@ def test_continue_needs_a_file_and_a_format_that_can_be_read_back(films, tmp_pat
 
 
 def test_an_interruption_leaves_what_was_finished(films, tmp_path, monkeypatch, detector):
-    def interrupted(self, films):
+    def interrupted(self, films, **options):
         yield detector.predict(films[0])
         raise KeyboardInterrupt
 

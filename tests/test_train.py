@@ -302,28 +302,6 @@ def test_a_loss_that_is_not_finite_ends_the_run(
     assert "the loss is nan at epoch 1, step 1" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
-    """At the same batch in all; only batch norm sees half of it in each process."""
-    argv = [*TINY, "--epochs", "1", "--batch", "12", "--crops", "12"]
-    (tmp_path / "script.py").write_text(SCRIPT.replace("CHANGE", ""))
-    done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         str(tmp_path / "script.py"), *argv, "--runs", str(tmp_path / "two")],
-        capture_output=True, text=True, timeout=280, check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert train.main([*argv, "--runs", str(tmp_path / "one")]) == 0
-    two, one = (
-        next(csv.DictReader((only_run(tmp_path / name) / "metrics.csv").read_text().splitlines()))
-        for name in ("two", "one")
-    )
-    for name in ("loss", "film_loss", "place_loss"):
-        assert float(two[name]) == pytest.approx(float(one[name]), rel=0.1), name
-    assert (only_run(tmp_path / "two") / "weights" / "model.safetensors").exists()
-
-
 def test_the_rate_warms_up_and_then_falls_to_zero() -> None:
     recipe = Recipe(warmup=0.1)
     optimizer = train.make_optimizer(EvidenceNetwork(SMALL()), recipe)

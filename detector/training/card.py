@@ -66,13 +66,20 @@ def write_results(readme: Path, config: ModelConfig) -> None:
     Raises:
         ValueError: the marks are not there.
     """
-    page = readme.read_text(encoding="utf-8")
-    start, stop = page.find(BEGIN), page.find(END)
+    write_between(readme, BEGIN, END, "\n".join(results.short(config.metrics)))
+
+
+def write_between(page: Path, begin: str, end: str, text: str) -> None:
+    """Put ``text`` between two marks in a page, in place of what stood there.
+
+    Raises:
+        ValueError: the marks are not there.
+    """
+    whole = page.read_text(encoding="utf-8")
+    start, stop = whole.find(begin), whole.find(end)
     if not 0 <= start < stop:
-        raise ValueError(f"{readme.name} lacks the marks {BEGIN} and {END}")
-    short = "\n".join(results.short(config.metrics))
-    page = f"{page[: start + len(BEGIN)]}\n{short}\n{page[stop:]}"
-    readme.write_text(page, encoding="utf-8")
+        raise ValueError(f"{page.name} lacks the marks {begin} and {end}")
+    page.write_text(f"{whole[: start + len(begin)]}\n{text}\n{whole[stop:]}", encoding="utf-8")
 
 
 def render(config: ModelConfig, sha256: str) -> str:
