@@ -52,14 +52,16 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         sys.modules["page_server"].stop_shared()
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave with pytest's own status, without the interpreter's teardown.
+    """Leave with pytest's own status, before anything is taken down.
 
-    After a run of all files together (no file alone does it) the process crashed while native
-    libraries were being unloaded, with every test passed and reported. Nothing is under test there.
+    After a run of all files together (no file alone does it) the process crashed in its teardown,
+    with every test passed and reported: once in the interpreter's, once in that of pytest's plugins
+    after its fault handler was off, as that said nothing. Nothing is under test there.
     """
     if _EXIT_STATUS in config.stash:
+        config.get_terminal_writer().flush()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(config.stash[_EXIT_STATUS])
