@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -21,7 +22,8 @@ from detector.calibration import OUT_OF_SCOPE
 from detector.phantom import random_phantom
 
 ROOT = Path(__file__).resolve().parent.parent
-_shared: list[subprocess.Popen] = []
+# Linux stops the page when the tests' process is gone, however that ended.
+WITH_THE_TESTS = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 START = 240  # seconds; a busy machine takes long to import torch
 
 
@@ -38,7 +40,7 @@ def start(
     port = free_port()
     log = tempfile.TemporaryFile("w+")
     process = subprocess.Popen(
-        [sys.executable, "-m", "demo", "--port", str(port), *arguments],
+        [*WITH_THE_TESTS, sys.executable, "-m", "demo", "--port", str(port), *arguments],
         cwd=ROOT, env=os.environ | (environment or {}), stdout=log, stderr=subprocess.STDOUT,
     )  # fmt: skip
     process.log = log  # as long as the process
@@ -60,15 +62,8 @@ def start(
 
 @cache
 def page_address() -> str:
-    """The address of one page that all tests share; `stop_shared` ends it when they are done."""
-    process, address = start()
-    _shared.append(process)
-    return address
-
-
-def stop_shared() -> None:
-    while _shared:
-        stop(_shared.pop())
+    """The address of one page that all tests share; it ends with the tests' process."""
+    return start()[1]
 
 
 def stop(process: subprocess.Popen) -> None:
