@@ -56,7 +56,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
     After a run of all files together (no file alone does it) a process that waited here for a child
     to end got a segmentation fault, with every test passed. The core shows its main thread asleep
-    in that wait, so it looks like a signal that could not be delivered. Nothing is under test there.
+    in that wait, so it looks like a signal that could not be delivered. Nothing is tested there.
     """
     if _EXIT_STATUS in config.stash:
         config.get_terminal_writer().flush()
