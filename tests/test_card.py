@@ -166,10 +166,15 @@ def test_other_studies_are_shown_when_they_are_there(metrics):
     more = copy.deepcopy(metrics)
     more["test"]["froc"] = {"sensitivity_at_half_a_false_box": {"value": 0.61, "low": 0.5,
                                                                 "high": 0.7}}
-    more["leave_one_source_out"] = {"wrist": {"sensitivity": 0.625}}
+    more["leave_one_source_out"] = {"recipe": "8 epochs", "pictures": {
+        "threshold": 0.3,
+        "others": {"fracatlas": {"films": 413, "fractured": 74, "auc": _figure(0.9)}},
+        "left_out": {"wrist": {"films": 48, "fractured": 14, "sensitivity": _figure(0.625)}},
+    }}
     text = card.render(replace(plain, metrics=more), SHA)
     assert "| sensitivity at half a false box | 0.610 (0.50–0.70) |" in text
-    assert "| wrist, sensitivity | 0.625 |" in text
+    assert "| **left out** | children's wrists and forearms | 48 | 14 | – | 62 % (31–81) |" in text
+    assert "| others | FracAtlas films | 413 | 74 | 0.900 (0.45–0.95) |" in text
     assert "Leave one source out" not in card.render(plain, SHA)
 
 
