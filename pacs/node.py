@@ -56,6 +56,9 @@ class Node:
         while not stopping.wait(0.2):
             if time.time() - swept > _DAY:
                 swept = time.time()
-                self.spool.forget(swept - self._settings.keep_days * _DAY)
+                try:
+                    self.spool.forget(swept - self._settings.keep_days * _DAY)
+                except OSError as error:  # they stay for another day
+                    logger.error("old films could not be forgotten: %s", error.strerror)
         logger.info("ending: what is in work is finished")
         self.stop()

@@ -37,8 +37,11 @@ class RunLog:
         line = json.dumps({"time": time, "event": event, "film": film, **facts}) + "\n"
         try:
             with self._lock:
-                handle = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+                handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
                 try:
+                    size = os.fstat(handle).st_size
+                    if size and os.pread(handle, 1, size - 1) != b"\n":
+                        line = "\n" + line  # not onto a line that was cut short
                     os.write(handle, line.encode())
                 finally:
                     os.close(handle)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
 from pacs.runlog import FAILED, SENT, RunLog
@@ -161,15 +162,27 @@ class Sender(threading.Thread):
             kinds = dict.fromkeys([syntax, *([] if syntax.is_compressed else _PLAIN)])
             ae.add_requested_context(meta.MediaStorageSOPClassUID, list(kinds))
         place = self._destination
-        association = ae.associate(
-            place.host, place.port, ae_title=place.title,
-            tls_args=(self._tls, place.host) if self._tls else None,
-        )  # fmt: skip
+        try:
+            association = ae.associate(
+                place.host, place.port, ae_title=place.title,
+                tls_args=(self._tls, place.host) if self._tls else None,
+                evt_handlers=[(evt.EVT_CONN_OPEN, self._bound)],
+            )  # fmt: skip
+        except socket.gaierror as error:  # no answer to the question where it is
+            raise Unreachable from error
         if association.is_established:
             return association
         if association.rejected_contexts:  # it is there, and takes none of them
             raise Refused(_WRONG_KIND)
         raise Unreachable
+
+    def _bound(self, event: evt.Event) -> None:
+        """Nothing on this connection waits longer: pynetdicom has just taken its limit away.
+
+        A destination that hangs in the middle of a PDU, or reads no more, would hold the sender for
+        ever.
+        """
+        event.assoc.dul.socket.socket.settimeout(self._settings.timeout)
 
     def _store(self, association: Association, file: Path) -> str:
         """Send one object; the empty string when the destination has it, else what it said."""

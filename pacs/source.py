@@ -112,7 +112,9 @@ def _is_time(text: str, formats: tuple[str, ...]) -> bool:
 def _set_character_set(header: Dataset) -> None:
     """Keep the source's characters, or write Unicode where they are named in no standard way."""
     name = header.get("SpecificCharacterSet")
+    known = [one.value for one in SpecificCharacterSetValues]
     if not name:
         header.pop("SpecificCharacterSet", None)
-    elif name not in [known.value for known in SpecificCharacterSetValues]:
+    # "ISO 2022 ..." may not stand alone (PS3.3, C.12.1.1.2), and yet devices write it so.
+    elif name not in known or name.startswith("ISO 2022"):
         header.SpecificCharacterSet = "ISO_IR 192"

@@ -24,6 +24,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -111,7 +112,11 @@ class Spool:
                 if self._is_known(key):
                     return False
                 os.replace(fresh, self._film(key))
-                sync(self.folder / "incoming")
+                try:
+                    sync(self.folder / "incoming")
+                except OSError:  # not acknowledged, so not known either
+                    self._film(key).unlink(missing_ok=True)
+                    raise
         finally:
             fresh.unlink(missing_ok=True)
         # A film that failed and is sent again is tried again.
@@ -147,16 +152,17 @@ class Spool:
 
     def answer(self, key: str, objects: Iterable[bytes]) -> None:
         """Record the answers of a film in work; when this returns, they are safely on disk."""
-        fresh = self._new()
+        fresh, place = self._new(), self.folder / "outgoing" / key
         fresh.mkdir(mode=0o700)
         try:
             for number, data in enumerate(objects):
                 write(fresh / f"{number:02}.dcm", [data])
             sync(fresh)
-            os.replace(fresh, self.folder / "outgoing" / key)
-            sync(self.folder / "outgoing")
+            os.replace(fresh, place)
+            sync(place.parent)
         except OSError:
-            shutil.rmtree(fresh, ignore_errors=True)
+            for left in (fresh, place):
+                shutil.rmtree(left, ignore_errors=True)
             raise
         self._end_work(key)
         self._answers.put(key)
@@ -219,7 +225,7 @@ class Spool:
         for place in sorted((self.folder / "failed").iterdir()):
             key, film = place.name, place / "film.dcm"
             answers = sorted(place.glob("[0-9]*.dcm"))
-            if film.exists():
+            if film.exists() and not self._is_known(key):  # known: a crash left this letter
                 os.replace(film, self._film(key))
                 self._films.put(key)
             elif answers:
@@ -246,9 +252,10 @@ class Spool:
         count = 0
         for name in ("done", "failed"):
             for entry in list(self._entries(name)):
-                if entry.stat().st_mtime < older_than:
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
-                    count += 1
+                with suppress(FileNotFoundError):  # its film has just come again
+                    if entry.stat().st_mtime < older_than:
+                        shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+                        count += 1
         return count
 
     def _entries(self, state: str) -> Iterator[Path]:

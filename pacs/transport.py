@@ -153,7 +153,12 @@ class BoundedServer(ThreadedAssociationServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._count:
             self._starting += 1
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except Exception:  # no thread to be had, so nothing else gives the place back
+            with self._count:
+                self._starting -= 1
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:

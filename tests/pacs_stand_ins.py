@@ -1,5 +1,7 @@
 """Stand-ins around the DICOM node: films, a reader, its objects, an archive; and a node of them.
 
+What a sender needs is here too: recorded answers, and a clock that is set by hand.
+
 Run as a script it is a node with the stand-in reader: `python pacs_stand_ins.py --spool ...`.
 """
 
@@ -7,10 +9,13 @@ from __future__ import annotations
 
 import io
 import signal
+import ssl
 import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,13 +23,17 @@ import odd_films as odd
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
-from pynetdicom import AE, evt
+from pynetdicom import AE, DEFAULT_TRANSFER_SYNTAXES, evt
 from pynetdicom.sop_class import ComputedRadiographyImageStorage, EnhancedSRStorage
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from detector.errors import UnreadableFilm  # noqa: E402
 from pacs.node import Node  # noqa: E402
-from pacs.settings import read_settings  # noqa: E402
+from pacs.runlog import RunLog  # noqa: E402
+from pacs.sender import Sender  # noqa: E402
+from pacs.settings import Settings, read_settings  # noqa: E402
+from pacs.spool import Spool  # noqa: E402
+from pacs.worker import Worker  # noqa: E402
 
 ROOT = "1.2.826.0.1.3680043.8.498."
 
@@ -52,13 +61,14 @@ def predict(file: Path) -> SimpleNamespace:
     )  # fmt: skip
 
 
-def make_objects(source: Dataset, prediction: SimpleNamespace) -> list[Dataset]:
-    """Two objects with UIDs that follow from the film's."""
+def make_objects(source: Dataset, prediction: SimpleNamespace, size: int = 0) -> list[Dataset]:
+    """Two objects with UIDs that follow from the film's, of at least `size` bytes."""
     objects = []
     for number, kind in enumerate((EnhancedSRStorage, SecondaryCaptureImageStorage)):
         one = Dataset()
         one.SOPClassUID, one.SOPInstanceUID = kind, f"{source.SOPInstanceUID}.{number}"
         one.PatientName = source.PatientName
+        one.EncapsulatedDocument = bytes(size)
         one.file_meta = FileMetaDataset()
         one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         objects.append(one)
@@ -71,18 +81,29 @@ def answers(*numbers: int) -> set[str]:
 
 
 class Archive:
-    """A destination: counts what it gets; `status` is what it answers."""
+    """A destination: counts what it gets; `status` is what it answers.
 
-    def __init__(self, kinds=(EnhancedSRStorage, SecondaryCaptureImageStorage)):
+    `handlers` see its events; one of a C-STORE answers in its place.
+    """
+
+    def __init__(
+        self,
+        kinds: Iterable[str] = (EnhancedSRStorage, SecondaryCaptureImageStorage),
+        *,
+        syntaxes: list[str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        handlers: Iterable[tuple] = (),
+    ):
         self.got: Counter[str] = Counter()
         self.status = 0x0000
         ae = self._ae = AE("ARCHIVE")
         for kind in kinds:
-            ae.add_supported_context(kind)
+            ae.add_supported_context(kind, syntaxes or DEFAULT_TRANSFER_SYNTAXES)
         ae.maximum_associations = 50
         self._server = ae.start_server(
-            ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
-        )
+            ("127.0.0.1", 0), block=False, ssl_context=tls,
+            evt_handlers=[(evt.EVT_C_STORE, self._store), *handlers],
+        )  # fmt: skip
         self.port = self._server.server_address[1]
         self.place = f"ARCHIVE@127.0.0.1:{self.port}"
 
@@ -100,6 +121,33 @@ class Archive:
     def close(self) -> None:
         if self._server in self._ae._servers:
             self._server.shutdown()
+
+
+class Clock:
+    """A clock that is set by hand, so that pauses take no time."""
+
+    def __init__(self, now: float):
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def record(spool: Spool, *numbers: int, size: int = 0) -> None:
+    """Films that were received, read and answered, and whose answers wait to be sent."""
+    for number in numbers:
+        spool.receive(instance(number), [film(number)])
+    log = RunLog(spool.folder / "worker.jsonl")
+    worker = Worker(spool, predict, partial(make_objects, size=size), log)
+    while worker.step():
+        pass
+
+
+def sender(spool: Spool, place: str, **settings) -> tuple[Sender, Clock]:
+    """A sender for a spool's recorded answers, and the clock that it goes by."""
+    clock = Clock(max(f.stat().st_mtime for f in spool.folder.rglob("*.dcm")))
+    chosen = Settings(place, spool.folder, **({"timeout": 10.0} | settings))
+    return Sender(chosen, spool, RunLog(chosen.run_log), clock=clock), clock
 
 
 def store(port: int, *films: bytes, calling: str = "DEVICE", called: str = "FRACTURE") -> list[int]:

@@ -219,6 +219,8 @@ ODD = {
     "unicode": {"PatientName": "Wang^XiaoDong=王^小東", "SpecificCharacterSet": "ISO_IR 192"},
     "two alphabets": {"PatientName": "Yamada^Tarou=山田^太郎",
                       "SpecificCharacterSet": ["", "ISO 2022 IR 87"]},
+    "one alphabet, named as one of two": {"PatientName": "Ménard^Zoé",
+                                          "SpecificCharacterSet": "ISO 2022 IR 100"},
     "several values": {"PatientID": "A\\B", "AccessionNumber": "1\\2"},
     "private": {"Manufacturer": "SECRET"},
 }  # fmt: skip

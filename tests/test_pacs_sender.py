@@ -4,57 +4,21 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
-from pathlib import Path
+import socket
+import threading
 
 import pytest
-from pacs_stand_ins import Archive, answers, film, instance, make_objects, predict
+from pacs_stand_ins import Archive, answers, film, instance, record, sender
 from pydicom import dcmread
+from pydicom.uid import ImplicitVRLittleEndian
+from pynetdicom import evt
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import EnhancedSRStorage
 
-from pacs.runlog import RunLog, read_log
-from pacs.sender import Sender
-from pacs.settings import Settings
+from pacs.runlog import read_log
 from pacs.spool import Spool
-from pacs.worker import Worker
 
-
-class Clock:
-    """A clock that is set by hand, so that pauses take no time."""
-
-    def __init__(self, now: float):
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Iterator[Spool]:
-    spool = Spool(tmp_path / "spool")
-    yield spool
-    spool.close()
-
-
-@pytest.fixture
-def archive() -> Iterator[Archive]:
-    archive = Archive()
-    yield archive
-    archive.close()
-
-
-def record(spool: Spool, *numbers: int) -> None:
-    for number in numbers:
-        spool.receive(instance(number), [film(number)])
-    worker = Worker(spool, predict, make_objects, RunLog(spool.folder / "worker.jsonl"))
-    while worker.step():
-        pass
-
-
-def sender(spool: Spool, place: str, **settings) -> tuple[Sender, Clock]:
-    clock = Clock(max(f.stat().st_mtime for f in spool.folder.rglob("*.dcm")))
-    chosen = Settings(place, spool.folder, timeout=10, **settings)
-    return Sender(chosen, spool, RunLog(chosen.run_log), clock=clock), clock
+pytest_plugins = "pacs_fixtures"
 
 
 def test_answers_arrive_and_the_film_is_done(spool: Spool, archive: Archive) -> None:
@@ -170,3 +134,64 @@ def test_a_film_without_objects_is_done(spool: Spool, archive: Archive) -> None:
     one, _ = sender(spool, archive.place)
     spool.answer(spool.take()[0], [])
     assert one.step() and spool.counts()["done"] == 1 and not archive.got
+
+
+def test_a_name_that_cannot_be_looked_up_is_an_outage_and_no_refusal(
+    spool: Spool, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(spool, 1)
+    one, clock = sender(spool, archive.place, tries=2)
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", unknown)
+        for _ in range(4):
+            assert one.step()
+            clock.now += 1000
+    assert spool.counts()["failed"] == 0
+    assert one.step() and archive.got == dict.fromkeys(answers(1), 1)
+
+
+HANGS = {
+    "with half an acceptance": (evt.EVT_REQUESTED, b"\x02\0\0"),
+    "with half a response": (evt.EVT_C_STORE, b"\x04\0\0"),
+    "reading no more": (evt.EVT_PDU_RECV, b""),
+}
+
+
+@pytest.mark.parametrize("how", HANGS)
+def test_a_destination_that_hangs_does_not_hold_the_sender(spool: Spool, how: str) -> None:
+    record(spool, 1, size=20_000_000)  # more than the sockets' buffers take
+    event, part = HANGS[how]
+    over = threading.Event()
+
+    def hang(event: evt.Event) -> int:
+        if not hasattr(event, "pdu") or isinstance(event.pdu, P_DATA_TF):
+            event.assoc.dul.socket.socket.sendall(part)
+            over.wait(120)
+        return 0xC000
+
+    hanging = Archive(handlers=[(event, hang)])
+    one, _ = sender(spool, hanging.place, timeout=2.0)
+    sending = threading.Thread(target=one.step, daemon=True)
+    sending.start()
+    try:
+        sending.join(60)
+        assert not sending.is_alive()
+    finally:
+        over.set()
+        hanging.close()
+    assert spool.counts()["outgoing"] == 1
+
+
+def test_a_destination_may_read_the_oldest_syntax_alone(spool: Spool) -> None:
+    record(spool, 1)
+    old = Archive(syntaxes=[ImplicitVRLittleEndian])
+    try:
+        one, _ = sender(spool, old.place)
+        assert one.step()
+    finally:
+        old.close()
+    assert old.got == dict.fromkeys(answers(1), 1)

@@ -220,6 +220,67 @@ def test_a_failing_disk_leaves_the_film_in_work(spool: Spool, monkeypatch) -> No
     assert states(spool) == {"working": 1} and list((spool.folder / "new").iterdir()) == []
 
 
+def broken_sync(folder: Path) -> None:
+    raise OSError(5, "Input/output error")
+
+
+def test_a_film_whose_name_did_not_reach_the_disk_is_not_known_when_it_comes_again(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("pacs.spool.sync", broken_sync)
+        with pytest.raises(OSError):
+            spool.receive("1", [b"film"])
+    assert spool.receive("1", [b"film"])  # else it is acknowledged, and nobody reads it
+    assert spool.take()[1].read_bytes() == b"film"
+
+
+def test_answers_whose_name_did_not_reach_the_disk_are_recorded_anew(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.receive("1", [b"film"])
+    key, _ = spool.take()
+
+    def broken_for_answers(folder: Path) -> None:
+        if folder.name == "outgoing":
+            broken_sync(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pacs.spool.sync", broken_for_answers)
+        with pytest.raises(OSError):
+            spool.answer(key, [b"one"])
+    spool.put_back(key)
+    spool.answer(spool.take()[0], [b"one again"])
+    assert [f.read_bytes() for f in spool.next_answer().files] == [b"one again"]
+    assert states(spool) == {"outgoing": 1}
+
+
+def test_a_film_that_failed_once_and_was_answered_then_is_not_taken_up_again(spool: Spool) -> None:
+    spool.receive("1", [b"film"])
+    key, _ = spool.take()
+    spool.fail(key, "no memory")
+    left = spool.folder / "failed" / key
+    letter = {file.name: file.read_bytes() for file in left.iterdir()}
+    spool.receive("1", [b"film"])
+    left.mkdir()  # as if the node had died before it deleted the letter
+    for name, data in letter.items():
+        (left / name).write_bytes(data)
+    spool = after_crash(spool)
+    spool.answer(spool.take()[0], [b"one"])
+    spool.sent(spool.next_answer().files[0])
+    spool.finish(key)
+    spool.retry_failed()
+    assert spool.take() is None and states(spool) == {"done": 1}
+
+
+def test_what_vanishes_while_old_things_are_forgotten_is_no_error(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = spool.folder / "failed" / "gone"  # its device has just sent the film again
+    monkeypatch.setattr(spool, "_entries", lambda state: iter([gone]))
+    assert spool.forget(older_than=2**40) == 0
+
+
 def test_old_marks_and_dead_letters_are_forgotten(spool: Spool) -> None:
     for name in ("1", "2"):
         spool.receive(name, [b"film"])

@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import odd_films as odd
@@ -18,12 +17,7 @@ from pacs.runlog import RunLog, read_log
 from pacs.spool import Spool
 from pacs.worker import Worker
 
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Iterator[Spool]:
-    spool = Spool(tmp_path / "spool")
-    yield spool
-    spool.close()
+pytest_plugins = "pacs_fixtures"
 
 
 @pytest.fixture
@@ -132,6 +126,15 @@ def test_a_log_line_cut_short_by_a_crash_is_left_out(log: Path) -> None:
     with log.open("a") as stream:
         stream.write('{"time": "2026-01-0')
     assert [line["film"] for line in read_log(log)] == ["a"]
+
+
+def test_the_line_after_one_that_was_cut_short_is_whole(log: Path) -> None:
+    RunLog(log).write("read", "a")
+    with log.open("a") as stream:
+        stream.write('{"time": "2026-01-0')  # the power went, or the disk was full
+    RunLog(log).write("read", "b")
+    RunLog(log).write("read", "c")
+    assert [line["film"] for line in read_log(log)] == ["a", "b", "c"]
 
 
 def test_a_log_may_be_rotated_and_a_full_disk_costs_no_film(log: Path, tmp_path: Path) -> None:
