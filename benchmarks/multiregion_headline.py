@@ -10,7 +10,10 @@ A byte-identical file is trained on once: of the published training files most a
 leaving them out changes the length of an epoch and little else. Test films are all counted. The
 column `wrist` is the accuracy on the wrist and forearm films, where one style holds both classes;
 elsewhere in the set the class goes with the source, which a network can read off. Intervals are
-bootstrapped over pictures. Writes the curve after every epoch to runs/multiregion_headline/.
+bootstrapped over pictures. The notebook draws the curve that the last recorded run wrote:
+
+    python benchmarks/record.py multiregion_headline --init FILE \
+        --curve docs/measured/multiregion_headline.csv
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ sys.path.insert(0, str(ROOT))
 from detector.training.metrics import auc  # noqa: E402
 from detector.training.records import FilmRecord  # noqa: E402
 from detector.training.splits import group_films, split_films  # noqa: E402
+from train import wants_bf16  # noqa: E402
 
 SIZE, BATCH, RATE, DECAY, TURN = 224, 32, 3e-4, 0.01, 10
 MEAN, SPREAD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
@@ -150,6 +154,7 @@ def run(
     torch.manual_seed(arguments.seed)
     rng = np.random.default_rng(arguments.seed)
     model = build(arguments.init)
+    fast = wants_bf16("auto")
     films, test_films = load(train), load(test)
     labels, test_labels = (np.array([r.fractured for r in s], np.float32) for s in (train, test))
     steps = arguments.epochs * (-(-len(train) // BATCH))
@@ -163,7 +168,8 @@ def run(
             chosen = order[start : start + BATCH]
             target = torch.from_numpy(labels[chosen])
             batch = network_input(np.stack([augment(films[i], rng) for i in chosen]))
-            output = model(batch)[:, 0]
+            with torch.autocast("cpu", torch.bfloat16, enabled=fast):
+                output = model(batch)[:, 0].float()
             loss = nn.functional.binary_cross_entropy_with_logits(output, target)
             optimizer.zero_grad()
             loss.backward()
@@ -214,6 +220,8 @@ def main() -> None:
     parser.add_argument("--max-films", type=int, default=0, help="training films (0: all)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=ROOT / "runs")
+    parser.add_argument("--curve", type=Path, metavar="FILE",
+                        help="where the curve of every epoch goes (default: a folder in --runs)")
     arguments = parser.parse_args()
 
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, {torch.get_num_threads()} threads; "
@@ -224,8 +232,10 @@ def main() -> None:
     pictures = {r.path: r.group or r.path.name for r in grouped}
     by_picture = split_films(grouped, {"train": 0.8, "test": 0.2}, arguments.seed)
 
-    folder = arguments.runs / "multiregion_headline" / time.strftime("%Y%m%d-%H%M%S")
-    folder.mkdir(parents=True)
+    written = arguments.curve or (
+        arguments.runs / "multiregion_headline" / time.strftime("%Y%m%d-%H%M%S") / "curve.csv"
+    )
+    written.parent.mkdir(parents=True, exist_ok=True)
     splits = {
         "as published": (
             once([r for r in published if r.split == "train"]),
@@ -239,7 +249,7 @@ def main() -> None:
     most = min(len(train) for train, _ in splits.values())
     most = min(most, arguments.max_films or most)
     results = []
-    with (folder / "curve.csv").open("w", newline="") as file:
+    with written.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(
             ["split", "epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
@@ -252,9 +262,9 @@ def main() -> None:
         for name, (train, test) in splits.items():
             train = thin(train, most, arguments.seed)
             results.append(run(name, train, test, pictures, arguments, curve))
-    print(f"{len(published)} published files, {len(unique)} distinct by bytes, "
+    print(f"\n{len(published)} published files, {len(unique)} distinct by bytes, "
           f"{len(set(pictures.values()))} pictures; {arguments.epochs} epochs of {most} distinct "
-          f"training files each, drawn with seed {arguments.seed}; the last epoch counts")
+          f"training files each, drawn with seed {arguments.seed}; the last epoch counts.\n")
     print("| split | training files | test files | test pictures | test files whose picture is "
           "trained on | test accuracy (95 % over pictures) | AUC | accuracy on wrist films |")
     print("|---|---|---|---|---|---|---|---|")
@@ -262,7 +272,7 @@ def main() -> None:
         print(f"| {r.split} | {r.train_films} | {r.test_films} | {r.test_pictures} | {r.shared} | "
               f"{r.accuracy:.3f} ({r.interval[0]:.3f} to {r.interval[1]:.3f}) | {r.auc:.3f} | "
               f"{r.wrist} |")
-    print(f"curve: {folder.name}/curve.csv")
+    print(f"\nThe curve of every epoch is in {written.name}.")
 
 
 if __name__ == "__main__":

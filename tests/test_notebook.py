@@ -49,5 +49,4 @@ def test_it_runs_on_phantoms(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     client.execute()
     assert "phantoms (synthetic) from phantoms" in text_of(notebook)
-    # The curve of section 7 is drawn only where its benchmark has run.
-    assert pictures_in(notebook) >= committed - 1
+    assert pictures_in(notebook) == committed

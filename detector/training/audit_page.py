@@ -6,14 +6,12 @@ import base64
 import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 
+from detector.training.audit_report import AuditReport
 from detector.training.fingerprint import decode_grey
-
-if TYPE_CHECKING:
-    from detector.training.audit import AuditReport, Pair
+from detector.training.leakage import Pair
 
 _NAMED = 10
 _SHOWN = 24
