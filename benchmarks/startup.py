@@ -19,13 +19,16 @@ from pathlib import Path
 import measuring
 from measuring import ROOT, as_picture, phantom_grey, spread, table
 
+HEAVY = """
+heavy = [name for name in ("torch", "torchvision", "timm", "cv2", "pydicom", "gradio", "openvino",
+         "numpy", "scipy", "sklearn", "matplotlib") if name in sys.modules]
+"""
 IMPORT = """
 import json, sys, time
 started = time.perf_counter()
 import detector
 seconds = time.perf_counter() - started
-heavy = [name for name in ("torch", "timm", "cv2", "pydicom", "gradio", "openvino", "numpy")
-         if name in sys.modules]
+""" + HEAVY + """
 print(json.dumps({"import": seconds, "heavy": heavy}))
 """
 FIRST = """
@@ -37,8 +40,10 @@ loaded = time.perf_counter()
 detector.predict(film).overlay()
 first = time.perf_counter()
 detector.predict(film).overlay()
+second = time.perf_counter()
+""" + HEAVY + """
 print(json.dumps({"engine": detector.engine.name, "first": first - loaded,
-                  "second": time.perf_counter() - first}))
+                  "second": second - first, "heavy": heavy}))
 """
 
 
@@ -70,10 +75,10 @@ def main() -> None:
         warm_home = f"{folder}/warm"
         timed(FIRST, str(film), "auto", home=warm_home)  # fills the cache and the disk's memory
         rows: dict[str, list[float]] = {}
-        heavy: list[str] = []
+        heavy: dict[str, list[str]] = {}
         for index in range(rounds):
             got = timed(IMPORT, home=warm_home)
-            heavy = got["heavy"]
+            heavy["import detector"] = got["heavy"]
             rows.setdefault("import detector", []).append(got["import"])
             for name, engine, home in (
                 ("graph cached", "auto", warm_home),
@@ -82,6 +87,7 @@ def main() -> None:
             ):
                 got = timed(FIRST, str(film), engine, home=home)
                 label = f"{got['engine']}, {name}" if engine == "auto" else name
+                heavy[label] = got["heavy"]
                 for what, key in (("process start to its end, two predictions", "process"),
                                   ("first prediction, model loaded", "first"),
                                   ("second prediction", "second")):
@@ -89,7 +95,9 @@ def main() -> None:
     print()
     print(table(("", "seconds, median (quartiles)"),
                 [(name, spread(values, digits=3)) for name, values in rows.items()]))
-    print(f"\n`import detector` loads of the heavy packages: {', '.join(heavy) or 'none'}.")
+    print()
+    print(table(("", "heavy packages that it loads"),
+                [(name, ", ".join(packages) or "none") for name, packages in heavy.items()]))
 
 
 if __name__ == "__main__":

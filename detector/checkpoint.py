@@ -1,7 +1,8 @@
 """The weights folder: ``model.safetensors`` and ``config.json``, read, checked and written.
 
 Preprocessing, calibration, thresholds, scope and provenance travel with the weights. Only
-safetensors is read: nothing on the loading path can run code.
+safetensors is read: nothing on the loading path can run code. PyTorch and timm are imported only to
+build the network, which a runtime that has its graph never asks for.
 """
 
 from __future__ import annotations
@@ -9,20 +10,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import timm
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.numpy import load, save
 
+from detector.architecture import Architecture
 from detector.calibration import Calibration
-from detector.network import Architecture, EvidenceNetwork
 from detector.scope import ScopeModel
+
+if TYPE_CHECKING:
+    import torch
+
+    from detector.network import EvidenceNetwork
 
 FORMAT = 1
 MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
@@ -81,16 +87,43 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded weights folder. ``sha256`` is that of ``model.safetensors``."""
+    """A loaded weights folder.
 
-    network: EvidenceNetwork
+    ``tensors``: the network's arrays by name, as ``arrays_of`` gives them. ``sha256`` is that of
+    ``model.safetensors``.
+    """
+
+    tensors: Mapping[str, np.ndarray] = field(repr=False)
     scope: ScopeModel
     config: ModelConfig
     sha256: str
+    _building: threading.Lock = field(
+        default_factory=threading.Lock, init=False, repr=False, compare=False
+    )
+
+    @property
+    def network(self) -> EvidenceNetwork:
+        """The network in PyTorch, in evaluation mode: one for all who ask, built for the first.
+
+        Raises:
+            WeightsError: the file does not hold this architecture, or its name is not known.
+        """
+        with self._building:
+            return self._network
+
+    @cached_property
+    def _network(self) -> EvidenceNetwork:
+        return _build(self.tensors, self.scope, self.config)
 
 
-def read_weights(folder: str | Path) -> Model:
+def read_weights(folder: str | Path, *, build: bool = True) -> Model:
     """Read and check a weights folder.
+
+    Args:
+        folder: with ``model.safetensors`` and ``config.json``.
+        build: also build the network, the only proof that the file holds the architecture that
+            ``config.json`` names; it takes seconds to import PyTorch. Without it whoever first
+            asks for ``Model.network`` gets that error.
 
     Raises:
         WeightsError: a file is missing, damaged, altered since it was written, of another format,
@@ -122,33 +155,46 @@ def read_weights(folder: str | Path) -> Model:
         tensors = load(data)
     except SafetensorError as error:
         raise WeightsError(f"{MODEL_FILE} is no safetensors file; nothing else is read.") from error
-    network, scope = _assemble(tensors, config)
-    return Model(network.eval(), scope, config, digest)
+    except KeyError as error:
+        raise WeightsError(f"{MODEL_FILE} holds numbers of an unknown kind: {error}") from error
+    try:
+        scope = ScopeModel(
+            mean=tensors.pop(f"{_SCOPE}mean").astype(np.float64),
+            whitening=tensors.pop(f"{_SCOPE}whitening").astype(np.float64),
+            cut=config.scope_cut,
+        )
+    except KeyError as error:
+        raise WeightsError(f"{MODEL_FILE} does not hold this architecture: {error}") from error
+    model = Model(tensors, scope, config, digest)
+    if build:
+        model.network  # noqa: B018 -- built now, for its errors
+    return model
 
 
-def _assemble(
-    tensors: dict[str, torch.Tensor], config: ModelConfig
-) -> tuple[EvidenceNetwork, ScopeModel]:
+def _build(
+    tensors: Mapping[str, np.ndarray], scope: ScopeModel, config: ModelConfig
+) -> EvidenceNetwork:
+    import timm
+    import torch
+
+    from detector.network import EvidenceNetwork
+
     backbone = config.architecture.backbone
     if not timm.is_model(backbone):  # a name such as "hf-hub:..." would make timm go and fetch it
         raise WeightsError(f"{CONFIG_FILE} names a backbone that is not known here: {backbone!r}.")
     try:
-        scope = ScopeModel(
-            mean=tensors.pop(f"{_SCOPE}mean").double().numpy(),
-            whitening=tensors.pop(f"{_SCOPE}whitening").double().numpy(),
-            cut=config.scope_cut,
-        )
         network = EvidenceNetwork(config.architecture)
         expected = network.state_dict()
-        network.load_state_dict(
-            {name: value.to(expected[name].dtype) for name, value in tensors.items()}
-        )
+        network.load_state_dict({
+            name: torch.tensor(value, dtype=expected[name].dtype)
+            for name, value in tensors.items()
+        })
     except (KeyError, RuntimeError) as error:
         raise WeightsError(f"{MODEL_FILE} does not hold this architecture: {error}") from error
     size = network.embedding_size
     if scope.mean.shape != (size,) or scope.whitening.ndim != 2 or len(scope.whitening) != size:
         raise WeightsError(f"{MODEL_FILE} holds a scope model of another architecture.")
-    return network, scope
+    return network.eval()
 
 
 def write_weights(
@@ -193,17 +239,25 @@ def _replace(files: Mapping[Path, bytes]) -> None:
         beside.replace(path)
 
 
-def is_halved(tensor: torch.Tensor) -> bool:
+def is_halved(tensor: np.ndarray | torch.Tensor) -> bool:
     """Whether a tensor is stored in half precision: convolutions are, biases and norms are not."""
     return tensor.ndim > 1
+
+
+def arrays_of(network: EvidenceNetwork) -> dict[str, np.ndarray]:
+    """The network's arrays by name, copied, in its own precision."""
+    return {
+        name: np.array(value.detach().cpu().numpy(), order="C")
+        for name, value in network.state_dict().items()
+    }
 
 
 def pack(network: EvidenceNetwork, scope: ScopeModel) -> bytes:
     """Network and scope model as the bytes of ``model.safetensors``."""
     tensors = {
-        name: value.detach().cpu().half() if is_halved(value) else value.detach().cpu().clone()
-        for name, value in network.state_dict().items()
+        name: value.astype(np.float16) if is_halved(value) else value
+        for name, value in arrays_of(network).items()
     }
-    tensors[f"{_SCOPE}mean"] = torch.from_numpy(scope.mean.astype(np.float32))
-    tensors[f"{_SCOPE}whitening"] = torch.from_numpy(scope.whitening.astype(np.float32))
-    return save({name: tensor.contiguous() for name, tensor in tensors.items()})
+    tensors[f"{_SCOPE}mean"] = scope.mean.astype(np.float32)
+    tensors[f"{_SCOPE}whitening"] = scope.whitening.astype(np.float32, order="C")
+    return save(tensors)

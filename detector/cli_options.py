@@ -7,13 +7,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from detector.engine import ENGINES, PRECISIONS
+
 if TYPE_CHECKING:
     from detector import FractureDetector
 
 DONE, BAD_USAGE, SOME_UNREAD, INTERRUPTED = 0, 2, 3, 130
-# The names in `detector.engine`, written again because that loads torch: `--help` shall not wait.
-ENGINES = ("auto", "openvino", "torch")
-PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 class UsageError(ValueError):

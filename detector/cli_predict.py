@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from detector.cli_dicom import DicomOut, add_dicom_option
 from detector.cli_options import (
@@ -19,9 +19,6 @@ from detector.cli_options import (
     load_detector,
 )  # fmt: skip
 from detector.films import list_films
-
-if TYPE_CHECKING:
-    pass
 
 RAY = "ray"  # among the engines: not what runs the network, but many of them at once
 

@@ -4,7 +4,8 @@ The graph is built from the weights on first use and kept in the user's cache fo
 repository: ``assets/fracture-detector/openvino`` in Hugging Face's (``HF_HOME``). Its name is a
 digest of everything it depends on, so other weights or another OpenVINO get another file; a file
 that is damaged is built anew, and a folder that cannot be written only makes each start longer
-(`benchmarks/startup.py`).
+(`benchmarks/startup.py`). PyTorch is imported only to build it, so a start that finds its graph
+takes a fraction of the time.
 
 One graph takes every canvas: compiled for sizes unknown it is about as fast as compiled for each,
 starts on a new size sooner, and no variety of films makes it grow (`benchmarks/soak.py`).
@@ -21,15 +22,16 @@ import tempfile
 import threading
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from huggingface_hub import cached_assets_path
-from torch import nn
 
 from detector.checkpoint import Model
 from detector.engine import EngineOutput
-from detector.network import EvidenceNetwork
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # OpenVINO reports its import and every conversion to a web service when this package is there. A
 # program that reads patients' films calls nobody; without it OpenVINO uses its own silent stub.
@@ -48,8 +50,9 @@ _NEEDS = {"bfloat16": "BF16", "float16": "FP16"}
 class OpenVinoEngine:
     """OpenVINO on the processor. See ``engine.Engine``.
 
-    Uses as many threads as PyTorch would (``OMP_NUM_THREADS``, ``torch.set_num_threads``). One
-    film runs at a time, on all of them: a second caller waits, which costs no throughput.
+    Uses as many threads as PyTorch would: what ``OMP_NUM_THREADS`` says, or PyTorch's own setting
+    in a program that has loaded it; else a thread for each physical core that the process may use.
+    One film runs at a time, on all of them: a second caller waits, which costs no throughput.
 
     Args:
         model: whose network to run.
@@ -57,6 +60,7 @@ class OpenVinoEngine:
         cache: folder for the graph; None is the user's cache folder.
 
     Raises:
+        WeightsError: the graph must be built, and the model's file does not hold its architecture.
         ValueError: the processor has no arithmetic of this precision.
         RuntimeError: OpenVINO cannot convert or compile the network.
     """
@@ -75,7 +79,7 @@ class OpenVinoEngine:
             "CPU",
             {
                 "INFERENCE_PRECISION_HINT": _HINTS[precision],
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+                "INFERENCE_NUM_THREADS": _threads(),
                 "NUM_STREAMS": 1,
                 # Bound to cores, two processes on one machine would wait for each other.
                 "ENABLE_CPU_PINNING": False,
@@ -103,6 +107,16 @@ class OpenVinoEngine:
         return EngineOutput(float(logit), evidence, embedding)
 
 
+def _threads() -> int:
+    """How many threads to run on; 0 leaves it to OpenVINO: a thread for each physical core."""
+    if "torch" in sys.modules:
+        import torch
+
+        return torch.get_num_threads()
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # "4,2": nested teams
+    return int(first) if first.isdecimal() else 0
+
+
 def _graph(core: openvino.Core, model: Model, cache: Path | None) -> openvino.Model:
     """The model's graph from the cache, else built and put there."""
     parts = (model.sha256, model.config.architecture, openvino.__version__, _GRAPH_VERSION)
@@ -111,7 +125,7 @@ def _graph(core: openvino.Core, model: Model, cache: Path | None) -> openvino.Mo
         folder = cache or cached_assets_path("fracture-detector", "openvino")
         file = Path(folder) / f"{key}.graph"
         packed = file.read_bytes() if file.exists() else b""
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a file lies where the folder should
         logger.info("no cache for the graph: %s", error)
         file, packed = None, b""
     if packed:
@@ -119,16 +133,18 @@ def _graph(core: openvino.Core, model: Model, cache: Path | None) -> openvino.Mo
             return _unpack(core, packed)
         except (ValueError, RuntimeError):
             logger.warning("%s is damaged; the graph is built anew", file)
-    packed = _pack(_build(model.network))
+    packed = _pack(_build(model))
     if file is not None:
         _keep(file, packed)
     # Read back like a cached one, so that the first run computes exactly as all later ones.
     return _unpack(core, packed)
 
 
-def _build(network: EvidenceNetwork) -> openvino.Model:
+def _build(model: Model) -> openvino.Model:
     """The network as a graph over films (1, 1, H, W), with normalisation and batch norm inside."""
-    network = copy.deepcopy(network).cpu().float().eval().requires_grad_(False)
+    import torch
+
+    network = copy.deepcopy(model.network).cpu().float().eval().requires_grad_(False)
     _fix_padding(network)
     with warnings.catch_warnings():
         # Tracing is deprecated in PyTorch, and is what OpenVINO converts fastest; its remarks on
@@ -144,6 +160,8 @@ def _fix_padding(network: nn.Module) -> None:
     On sides that the stride divides it is always the same; as a constant OpenVINO merges it into
     the convolution.
     """
+    from torch import nn
+
     for parent in list(network.modules()):
         for name, layer in list(parent.named_children()):
             if type(layer).__name__ != "Conv2dSame" or layer.dilation != (1, 1):

@@ -12,28 +12,16 @@ constant, exactly. One forward pass gives the verdict and the explanation.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from detector.architecture import Architecture
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What must be known to build the network again; stored in ``weights/config.json``."""
-
-    backbone: str = "tf_efficientnetv2_b0"
-    channels: int = 128
-    stride: int = 8
-
-    def __post_init__(self) -> None:
-        if self.stride not in (8, 16):
-            raise ValueError(f"stride must be 8 or 16, not {self.stride}")
 
 
 class EvidenceNetwork(nn.Module):

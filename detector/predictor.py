@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from detector import explanation
 from detector.checkpoint import Model, read_weights
-from detector.engine import DEFAULT_PRECISION, Engine, make_engine
+from detector.engine import DEFAULT_PRECISION, Engine
+from detector.engine_choice import make_engine
 from detector.errors import RadiographError
-from detector.explainers import DEFAULT, Explainers, method_name
+from detector.explainers import DEFAULT, method_name
 from detector.geometry import Letterbox
 from detector.hub import resolve_weights
 from detector.prediction import Prediction
 from detector.radiograph import Limits, Radiograph, Source, load_radiograph
+
+if TYPE_CHECKING:
+    from detector.explainers_torch import Explainers
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +44,13 @@ class FractureDetector:
         precision: str = DEFAULT_PRECISION,
         limits: Limits | None = None,
     ):
-        """``engine``: a runtime, or the name of one for ``engine.make_engine``."""
+        """``engine``: a runtime, or the name of one for ``engine_choice.make_engine``."""
         self.model = model
         self.config = model.config
         self.engine = make_engine(model, engine, precision) if isinstance(engine, str) else engine
         self.limits = limits or Limits()
-        self._explainers = Explainers(model.network)
+        self._explainers: Explainers | None = None
+        self._making = threading.Lock()
         self._model_facts = {"version": self.config.version, "sha256": model.sha256[:12]}
         if self.config.provenance.get("trained"):
             self._model_facts["trained"] = str(self.config.provenance["trained"])
@@ -72,7 +79,8 @@ class FractureDetector:
             ValueError: unknown engine or precision, or a precision that is not to be had here.
             ImportError: the engine that was asked for is not installed.
         """
-        model = read_weights(resolve_weights(weights))
+        # The engine has the network built, or finds its graph, which needed it built once.
+        model = read_weights(resolve_weights(weights), build=False)
         logger.info("weights %s, sha256 %s", model.config.version, model.sha256[:12])
         detector = cls(model, engine, precision=precision, limits=limits)
         logger.info("runs in %s, %s", detector.engine.name, detector.engine.precision)
@@ -138,7 +146,7 @@ class FractureDetector:
         regions = () if clear else explanation.find_regions(output.evidence, letterbox, calibration)
         heat = explanation.Heat(output.evidence, letterbox, calibration.place)
         if method != DEFAULT:
-            relative = self._explainers.explain(canvas, letterbox, method)
+            relative = self._other_methods().explain(canvas, letterbox, method)
             heat = explanation.Heat(relative * np.float32(probability), letterbox, None)
         return Prediction(
             film=film,
@@ -152,3 +160,12 @@ class FractureDetector:
             model=self._model_facts,
             method=method,
         )
+
+    def _other_methods(self) -> Explainers:
+        """Made when first asked for: they need the network in PyTorch."""
+        with self._making:
+            if self._explainers is None:
+                from detector.explainers_torch import Explainers
+
+                self._explainers = Explainers(self.model.network)
+            return self._explainers

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 
+from detector.architecture import Architecture
 from detector.calibration import Calibration, Logistic
 from detector.checkpoint import ModelConfig
-from detector.network import Architecture
 from detector.radiograph import load_radiograph
 from detector.scope import ScopeCheck
 

@@ -8,7 +8,9 @@ import json
 import os
 import pickle
 import shutil
+import struct
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ import torch
 from safetensors.torch import load, save
 from tiny import tiny_model
 
-from detector import checkpoint
+from detector import FractureDetector, checkpoint
 from detector.checkpoint import (
     CONFIG_FILE,
     MODEL_FILE,
@@ -25,6 +27,12 @@ from detector.checkpoint import (
     WeightsError,
     read_weights,
     write_weights,
+)
+
+# Both see the whole folder before a film is read: `read_weights` builds the network, a detector has
+# its engine build it, or finds a graph that was built from exactly this file and architecture.
+readers = pytest.mark.parametrize(
+    "read", [read_weights, FractureDetector.from_pretrained], ids=["read", "detector"]
 )
 
 
@@ -68,6 +76,16 @@ def test_reading_and_writing_again_changes_no_byte(folder: Path, tmp_path: Path)
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
+def test_the_network_is_built_when_asked_for_and_once(folder: Path, monkeypatch) -> None:
+    built, build = [], checkpoint._build
+    monkeypatch.setattr(checkpoint, "_build", lambda *of: built.append(build(*of)) or built[-1])
+    model = read_weights(folder, build=False)
+    assert not built and model.sha256 == read_weights(folder).sha256 and len(built) == 1
+    with ThreadPoolExecutor(8) as pool:
+        networks = set(pool.map(lambda _: model.network, range(32)))
+    assert networks == {built[1]} and len(built) == 2
+
+
 @pytest.mark.parametrize("name", [MODEL_FILE, CONFIG_FILE])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
@@ -104,12 +122,14 @@ def test_a_config_that_is_no_json_object_is_refused(folder: Path, text: bytes) -
         (lambda v: v["architecture"].update(backbone="hf-hub:someone/else"), "not known here"),
     ],
 )
+@readers
 def test_a_wrong_config_is_refused(
-    folder: Path, change: Callable[[dict], None], reason: str
+    folder: Path, change: Callable[[dict], None], reason: str, read: Callable[[Path], object]
 ) -> None:
+    read(folder)  # whole: the graph is there now, and must not vouch for what is wrong
     alter(folder, change)
     with pytest.raises(WeightsError, match=reason):
-        read_weights(folder)
+        read(folder)
 
 
 class Planted:
@@ -141,10 +161,17 @@ def test_a_planted_pickle_is_refused_and_does_not_run(
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("what", ["less", "more", "scope"])
-def test_tensors_of_another_model_are_refused(folder: Path, what: str) -> None:
+@readers
+@pytest.mark.parametrize("what", ["less", "no scope", "more", "shape", "scope"])
+def test_tensors_of_another_model_are_refused(
+    folder: Path, what: str, read: Callable[[Path], object]
+) -> None:
     tensors = load((folder / MODEL_FILE).read_bytes())
-    if what == "less":
+    if what == "no scope":
+        del tensors["scope.whitening"]
+    elif what == "shape":
+        tensors["film_bias"] = torch.zeros(2)
+    elif what == "less":
         del tensors["film_bias"]
     elif what == "more":
         tensors["stranger"] = torch.zeros(1)
@@ -152,6 +179,13 @@ def test_tensors_of_another_model_are_refused(folder: Path, what: str) -> None:
         tensors["scope.mean"] = tensors["scope.mean"][:-1].clone()
     replace_model(folder, save(tensors))
     with pytest.raises(WeightsError, match="architecture"):
+        read(folder)
+
+
+def test_numbers_of_an_unknown_kind_are_refused(folder: Path) -> None:
+    header = json.dumps({"a": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}).encode()
+    replace_model(folder, struct.pack("<Q", len(header)) + header + bytes(2))
+    with pytest.raises(WeightsError, match="unknown kind: 'BF16'"):
         read_weights(folder)
 
 

@@ -15,7 +15,9 @@ import pytest
 
 from detector import FractureDetector
 from detector.checkpoint import Model
-from detector.engine import EngineOutput, TorchEngine, make_engine
+from detector.engine import EngineOutput
+from detector.engine_choice import make_engine
+from detector.engine_torch import TorchEngine
 from detector.geometry import Letterbox
 from detector.phantom import draw_phantom
 
@@ -143,6 +145,33 @@ def test_a_cache_that_cannot_be_written_is_no_error(
     in_the_way.touch()
     engine = OpenVinoEngine(model, cache=in_the_way / "graphs")
     assert raw(engine.run(canvases[0])) == raw(openvino_engine.run(canvases[0]))
+
+
+def test_a_file_where_the_users_cache_should_be_is_no_error(
+    model: Model, openvino_engine: OpenVinoEngine, tmp_path: Path, canvases: list[np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    find = engine_openvino.cached_assets_path
+    monkeypatch.setattr(
+        engine_openvino, "cached_assets_path", lambda *names: find(*names, assets_dir=tmp_path)
+    )
+    (tmp_path / "fracture-detector").touch()
+    with pytest.raises(ValueError):
+        engine_openvino.cached_assets_path("fracture-detector", "openvino")
+    engine = OpenVinoEngine(model)
+    assert raw(engine.run(canvases[0])) == raw(openvino_engine.run(canvases[0]))
+
+
+def test_the_threads_are_those_that_pytorch_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    assert engine_openvino._threads() == torch.get_num_threads()
+    monkeypatch.delitem(sys.modules, "torch")
+    for said, threads in (("3", 3), ("2,1", 2), (" 4 ", 4), ("", 0), ("many", 0), ("-1", 0)):
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+        assert engine_openvino._threads() == threads
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert engine_openvino._threads() == 0
 
 
 def test_old_graphs_are_dropped(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from detector.explainers import DEFAULT, METHODS, Explainers, cam_of_features, method_name
+from detector.explainers import DEFAULT, METHODS, method_name
+from detector.explainers_torch import Explainers, cam_of_features
 from detector.explanation import grad_cam
 from detector.geometry import Letterbox
 from detector.predictor import FractureDetector
@@ -175,7 +176,7 @@ def test_progress_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_the_library_is_imported_only_when_used() -> None:
     code = (
-        "import sys; import detector.predictor, detector.explainers; "
+        "import sys; import detector.predictor, detector.explainers_torch; "
         "sys.exit('pytorch_grad_cam' in sys.modules or 'matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

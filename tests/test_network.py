@@ -10,8 +10,9 @@ import torch
 from pytorch_grad_cam import GradCAM
 
 from detector import FractureDetector
+from detector.architecture import Architecture
 from detector.explanation import grad_cam
-from detector.network import Architecture, EvidenceNetwork, load_backbone
+from detector.network import EvidenceNetwork, load_backbone
 from detector.training.peers import LogitOnly
 from tests.tiny import tiny_network
 

@@ -131,6 +131,58 @@ def test_the_library_loads_neither_the_page_nor_the_training():
     assert ran.stdout.split() == []
 
 
+# Each reads one film, in the ways that people start it.
+STARTS = {
+    "python": """
+from detector import FractureDetector
+prediction = FractureDetector.from_pretrained(weights).predict(film)
+print(repr(prediction.probability), hashlib.sha256(prediction.heatmap.tobytes()).hexdigest())
+""",
+    "command": """
+from detector.cli import main
+main(["predict", film, "--model", weights, "--format", "jsonl"])
+""",
+    "main.py": """
+from main import main
+main([film, "--model", weights, "--json"])
+""",
+}
+SLOW = """
+slow = {"torch", "torchvision", "timm", "pytorch_grad_cam", "matplotlib", "scipy", "sklearn",
+        "pandas", "pydicom", "gradio", "httpx"}
+print(*sorted(slow & set(sys.modules)))
+"""
+
+
+def test_a_first_prediction_loads_no_torch_where_the_graph_is_there(
+    tiny_weights: Path, tmp_path: Path
+):
+    if importlib.util.find_spec("openvino") is None:
+        pytest.skip("OpenVINO is not installed (extra 'fast')")
+    import cv2
+
+    from detector.phantom import random_phantom
+
+    film = tmp_path / "film.png"
+    cv2.imwrite(str(film), (random_phantom(1, size=(300, 250)).pixels * 255).astype("uint8"))
+
+    def read(*starts: str) -> tuple[list[str], set[str]]:
+        """A line of each start, all in one fresh process, and which slow packages it loaded."""
+        code = "import hashlib, sys\nfilm, weights = sys.argv[1:]\n" + "".join(starts) + SLOW
+        ran = subprocess.run(
+            [sys.executable, "-c", code, str(film), str(tiny_weights)],
+            cwd=ROOT, env=os.environ | {"HF_HOME": str(tmp_path / "home")},
+            stdout=subprocess.PIPE, text=True, check=True,
+        )  # fmt: skip
+        *answers, loaded = ran.stdout.splitlines()
+        return answers, set(loaded.split())
+
+    built, loaded = read(*STARTS.values())
+    assert len(built) == len(STARTS) and {"torch", "timm"} <= loaded
+    for answer, (name, start) in zip(built, STARTS.items(), strict=True):
+        assert read(start) == ([answer], set()), name
+
+
 def test_the_version_is_the_same_everywhere():
     from detector import __version__
 

@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 
 import train
 from detector import FractureDetector
+from detector.architecture import Architecture
 from detector.checkpoint import read_weights
-from detector.network import Architecture, EvidenceNetwork
+from detector.network import EvidenceNetwork
 from detector.training import sources
 from detector.training.dataset import EpochDataset
 

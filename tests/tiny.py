@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from detector.architecture import Architecture
 from detector.calibration import Calibration, Logistic
-from detector.checkpoint import Model, ModelConfig
-from detector.network import Architecture, EvidenceNetwork
+from detector.checkpoint import Model, ModelConfig, arrays_of
+from detector.network import EvidenceNetwork
 from detector.scope import ScopeModel
 
 TINY = Architecture(backbone="test_efficientnet", channels=16)
@@ -41,4 +42,4 @@ def tiny_model(seed: int = 0, *, size: int = 96, calibration: Calibration = CALI
     embedding = network.embedding_size
     scope = ScopeModel(np.zeros(embedding), np.eye(embedding), cut=1e6)
     config = ModelConfig("tiny", TINY, size, calibration, scope.cut)
-    return Model(network, scope, config, sha256="0" * 64)
+    return Model(arrays_of(network), scope, config, sha256="0" * 64)

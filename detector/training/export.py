@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 import detector
 from detector.checkpoint import ModelConfig, is_halved, write_weights
-from detector.engine import EngineOutput, TorchEngine
+from detector.engine import EngineOutput
+from detector.engine_torch import TorchEngine
 from detector.geometry import Letterbox
 from detector.network import EvidenceNetwork
 from detector.radiograph import load_radiograph
