@@ -8,8 +8,8 @@
     accelerate launch --multi_gpu --num_processes 2 train.py ...  # two processes, on a CPU too
 
 ``--data`` takes the manifest layout, FracAtlas as published, the multi-region layout, or a folder
-of two classes. Val chooses the epoch; after the last one the best is calibrated on val and written
-to ``--out``. Everything else that a run makes lies in ``runs/<time>/``.
+of two classes. Val chooses the epoch (``--keep last``: the last one); it is calibrated on val and
+written to ``--out``. Everything else that a run makes lies in ``runs/<time>/``.
 
 Exit code: 0 done; 1 the run broke off (disk full, damaged checkpoint, loss not finite), its last
 checkpoint is whole; 2 bad usage or data; 130 interrupted.
@@ -35,7 +35,9 @@ from timm.utils import ModelEmaV3
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from detector.network import Architecture, EvidenceNetwork, load_backbone
+from detector.architecture import Architecture
+from detector.checkpoint import read_weights
+from detector.network import EvidenceNetwork, load_backbone
 from detector.training.dataset import CachedFilm, EpochDataset, plan_epoch
 from detector.training.losses import film_loss, place_loss
 from detector.training.provenance import git_commit
@@ -57,14 +59,18 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, action="append", default=[], metavar="FOLDER",
                         help="a folder of films; may be given several times (none: phantoms)")
     parser.add_argument("--init", type=Path, metavar="FILE",
-                        help="ImageNet weights of the backbone (safetensors, timm's naming); "
-                        "without it they come from timm's hub")
+                        help="ImageNet weights of the backbone (safetensors, timm's naming), or a "
+                        "folder of trained weights to go on from; without it ImageNet weights come "
+                        "from timm's hub")
     parser.add_argument("--out", type=Path, metavar="FOLDER",
                         help="where the weights go (default: weights, for phantoms the run folder)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the run folders")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="a run folder to go on with")
     parser.add_argument("--allow-leakage", action="store_true",
                         help="train although the split leaks (to reproduce published figures)")
+    parser.add_argument("--keep", choices=("best", "last"),
+                        help="the epoch whose weights are written: the best on val (default), or "
+                        "the last, where val is too small to choose by")
     parser.add_argument("--precision", choices=("auto", "bf16", "float32"), default="auto",
                         help="of the forward pass (auto: bf16 where the processor has it)")
     parser.add_argument("--workers", type=int, default=1, help="loader processes")
@@ -212,12 +218,21 @@ def read_data(
 
 
 def make_network(recipe: Recipe, init: Path | None, pretrained: bool) -> EvidenceNetwork:
-    """A network at its start: from the file ``init``, from timm's hub, or at random.
+    """A network at its start: from ``init`` (a file of ImageNet weights, or a weights folder),
+    from timm's hub, or at random.
 
     Raises:
         ValueError: the weights to start from cannot be had.
     """
     architecture = Architecture(channels=recipe.channels, stride=recipe.stride)
+    if init and init.is_dir():
+        trained = read_weights(init)
+        if trained.config.architecture != architecture:
+            raise ValueError(f"{init} holds {trained.config.architecture}, the recipe asks for "
+                             f"{architecture}")
+        network = EvidenceNetwork(architecture, drop_path=recipe.drop_path)
+        network.load_state_dict(trained.network.state_dict())
+        return network
     try:
         network = EvidenceNetwork(
             architecture, pretrained=pretrained and not init, drop_path=recipe.drop_path
@@ -230,6 +245,14 @@ def make_network(recipe: Recipe, init: Path | None, pretrained: bool) -> Evidenc
     return network
 
 
+def started_from(init: Path | None, real: bool) -> str:
+    """What the network starts from, in words for the weights' provenance."""
+    if init and init.is_dir():
+        weights = read_weights(init)
+        return f"weights {weights.config.version}, sha256 {weights.sha256[:12]}"
+    return init.name if init else "timm's hub" if real else "random"
+
+
 def train(arguments: argparse.Namespace) -> None:
     saved = read_config(arguments.resume) if arguments.resume else {}
     folders = [Path(p) for p in saved.get("data", arguments.data)]
@@ -240,6 +263,7 @@ def train(arguments: argparse.Namespace) -> None:
     init = arguments.init or (Path(saved["init"]) if saved.get("init") else None)
     out = arguments.out or (Path(saved["out"]) if saved.get("out") else None)
     allow_leakage = arguments.allow_leakage or saved.get("allow_leakage", False)
+    keep = arguments.keep or saved.get("keep", "best")
     asked = arguments.precision
     bf16 = wants_bf16(saved.get("precision", asked) if asked == "auto" else asked)
 
@@ -267,12 +291,13 @@ def train(arguments: argparse.Namespace) -> None:
         first, rows = facts["epoch"] + 1, facts["rows"]
     provenance = {
         "data": [folder.name for folder in folders] or ["phantoms"],
-        "init": init.name if init else "timm's hub" if folders else "random",
+        "init": saved.get("started_from") or started_from(init, bool(folders)),
         "commit": git_commit(), "precision": "bf16" if bf16 else "float32", **data.provenance,
     }
     run.start({
         "recipe": recipe.to_dict(), **provenance, "data": [str(f) for f in folders],
-        "init": init and str(init), "out": out and str(out), "allow_leakage": allow_leakage,
+        "init": init and str(init), "started_from": provenance["init"], "keep": keep,
+        "out": out and str(out), "allow_leakage": allow_leakage,
     })
     say(f"run folder {run.folder}; {'bf16' if bf16 else 'float32'} on {accelerator.device}")
     trained, optimizer = accelerator.prepare(network, optimizer)
@@ -291,8 +316,8 @@ def train(arguments: argparse.Namespace) -> None:
             is_best = row["selection"] > max((r["selection"] for r in rows), default=-1.0)
             rows.append(row)
             facts = {"epoch": epoch, "rows": rows}
-            # The best goes first: a kill between the two repeats the epoch and finds it again.
-            if is_best:
+            # The chosen goes first: a kill between the two repeats the epoch and finds it again.
+            if is_best or keep == "last":
                 write_snapshot(run.best, {"average": average.module}, None, facts)
             write_snapshot(
                 run.last, {"network": network, "average": average.module}, optimizer, facts

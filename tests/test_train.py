@@ -21,8 +21,9 @@ from safetensors.torch import load_file, save_file
 
 import train
 from detector import FractureDetector
+from detector.architecture import Architecture
 from detector.checkpoint import read_weights
-from detector.network import Architecture, EvidenceNetwork
+from detector.network import EvidenceNetwork
 from detector.phantom import random_phantom
 from detector.training import snapshot, sources
 from detector.training.recipe import Recipe
@@ -242,6 +243,39 @@ def test_a_folder_of_films_trains_from_a_file_into_weights(
     (run,) = (p for p in (tmp_path / "runs").iterdir() if (p / "config.json").exists())
     saved = json.loads((run / "config.json").read_text())
     assert saved["init"] == init.name and saved["data"] == [str(drawn)] and saved["out"] is None
+
+
+def test_training_goes_on_from_a_folder_of_weights(tmp_path: Path, trained: Path) -> None:
+    weights = trained / "weights"
+    start = train.make_network(train.Recipe(), weights, pretrained=True)
+    known = read_weights(weights).network.state_dict()
+    assert all(torch.equal(value, known[name]) for name, value in start.state_dict().items())
+
+    argv = [*TINY, "--epochs", "1", "--init", str(weights), "--runs", str(tmp_path)]
+    assert train.main(argv) == 0
+    run = only_run(tmp_path)
+    said = f"weights {read_weights(weights).config.version}, sha256 "
+    assert read_weights(run / "weights").config.provenance["init"].startswith(said)
+    # What the folder holds later changes nothing of what the run began with.
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"init": str(run / "weights")}))
+    assert train.main(["--resume", str(run), "--precision", "float32"]) == 0
+    again = read_weights(run / "weights").config.provenance["init"]
+    assert again == config["started_from"]
+
+
+@pytest.mark.parametrize(("argv", "kept"), [([], 0), (["--keep", "last"], 1)])
+def test_the_epoch_that_is_kept_is_the_best_or_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str], kept: int
+) -> None:
+    monkeypatch.setattr(train, "selection", lambda row: 1 / row["epoch"])  # the first is the best
+    assert train.main([*TINY, "--runs", str(tmp_path), *argv]) == 0
+    assert snapshot.read_snapshot(only_run(tmp_path) / "best.safetensors", {})["epoch"] == kept
+
+
+def test_weights_of_another_architecture_are_no_start(trained: Path) -> None:
+    with pytest.raises(ValueError, match="the recipe asks for"):
+        train.make_network(train.Recipe(stride=16), trained / "weights", pretrained=False)
 
 
 def test_a_split_that_leaks_is_refused_with_the_audits_sentence(

@@ -43,6 +43,7 @@ class Run:
 
     @property
     def best(self) -> Path:
+        """The epoch whose weights are written: chosen by val, or the last (``--keep last``)."""
         return self.folder / "best.safetensors"
 
     def start(self, config: Mapping[str, Any]) -> None:
