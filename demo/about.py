@@ -63,6 +63,22 @@ frequent as they were there. Two operating points cut it into the four verdicts;
 reveal' and the pre-test slider help you to use it without being led by it.
 """
 
+WHAT_IT_IS = """
+**What it is.** The network gives every place of the film a score, and the verdict is made of these
+scores alone. The map shows them as the calibrated probability of a fracture at that place, on one
+fixed scale for all films: a film without suspicion stays plain. The white line runs at the rule-in
+point; solid boxes reach it, dashed ones do not. Colour and boxes begin at one floor, chosen so that
+most intact films show none; the slider lowers it. On the network's last map it is exactly Grad-CAM.
+
+**What it is not.** It is no outline of an injury and no measure of its size or severity. A plain
+map does not exclude a fracture; a hot spot can be an overlap, a growth plate or an artefact.
+Numbers of places and of the whole film are calibrated apart, so they need not be equal.
+"""
+FORMULA = (
+    "Odds before the film x likelihood ratio = odds after it. The ratio is p/(1-p) x (1-q)/q: p is "
+    "the calibrated probability above, q the share of fractured films it was calibrated at."
+)
+
 
 def commit() -> str:
     """The commit that this page runs, short; empty when it cannot be known."""

@@ -159,8 +159,9 @@ def _figures(metrics: Mapping[str, Any], point: str) -> str:
     except (KeyError, TypeError, ValueError):
         return ""
     return (
-        f"On {films} test films that the model never saw, this point had a sensitivity of "
-        f"{sensitivity} and a specificity of {specificity}; 95 % intervals in brackets."
+        f"On {films} test films that the model never saw, the {point.replace('_', '-')} point had "
+        f"a sensitivity of {sensitivity} and a specificity of {specificity}; 95 % intervals in "
+        "brackets."
     )
 
 

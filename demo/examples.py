@@ -15,12 +15,15 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from demo.view import Box
+from demo.view import Box, data_uri, shrink
+from detector import load_radiograph
+from detector.explanation import to_grey8
 from detector.phantom import FractureSpec, draw_phantom
 
 FOLDER = Path(__file__).resolve().parent / "examples"
@@ -81,6 +84,21 @@ def real_examples(folder: Path = FOLDER) -> list[Example]:
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return [example for example in examples if Path(example.file).is_file()]
+
+
+def examples_strip(examples: Sequence[Example]) -> str:
+    """The examples as buttons with thumbnails."""
+    synthetic = all(example.synthetic for example in examples)
+    rows = "".join(
+        f'<li><button type="button" data-example="{index}"><img alt="" src="'
+        f'{data_uri(shrink(to_grey8(load_radiograph(example.file).pixels), 200), "jpg")}">'
+        f"<span>{escape(example.title)}</span></button></li>"
+        for index, example in enumerate(examples)
+    )
+    title = "Synthetic examples: drawn by a program, no patients" if synthetic else (
+        "Examples: test films of FracAtlas (CC BY 4.0) that the model never saw"
+    )  # fmt: skip
+    return f'<div class="fd-examples"><h2>{title}</h2><ul>{rows}</ul></div>'
 
 
 def choose(rows: Sequence[dict[str, str]], count: int = 8) -> list[dict[str, str]]:

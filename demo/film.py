@@ -5,24 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from demo import cards
+from demo.about import FORMULA, WHAT_IT_IS
 from demo.download import download, saver
-from demo.examples import Example
+from demo.examples import Example, examples_strip
 from demo.objects import ObjectsBox, offered
 from demo.reading import ABSENT, PRESENT, Reading, agreement, post_test, starting_prevalence
 from demo.theme import asset, html
-from demo.view import data_uri, shrink
-from detector import FractureDetector, RadiographError, load_radiograph
+from demo.turns import Turns
+from detector import FractureDetector, RadiographError
 from detector.calibration import OUT_OF_SCOPE
 from detector.errors import SeveralFrames
 from detector.explainers import DEFAULT, METHODS
-from detector.explanation import to_grey8
 from detector.report import make_report
 
 logger = logging.getLogger(__name__)
@@ -34,36 +33,6 @@ MODEL = {"concurrency_id": "model", "concurrency_limit": 2, "api_visibility": "p
 QUICK = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 GONE = "The film is no longer in memory: it is dropped after an hour. Choose it again."
 BROKEN = "Something went wrong inside the page. Try again; if it stays, try another film."
-WHAT_IT_IS = """
-**What it is.** The network gives every place of the film a score, and the verdict is made of these
-scores alone. The map shows them as the calibrated probability of a fracture at that place, on one
-fixed scale for all films: a film without suspicion stays plain. The white line runs at the rule-in
-point; solid boxes reach it, dashed ones do not. Colour and boxes begin at one floor, chosen so that
-most intact films show none; the slider lowers it. On the network's last map it is exactly Grad-CAM.
-
-**What it is not.** It is no outline of an injury and no measure of its size or severity. A plain
-map does not exclude a fracture; a hot spot can be an overlap, a growth plate or an artefact.
-Numbers of places and of the whole film are calibrated apart, so they need not be equal.
-"""
-FORMULA = (
-    "Odds before the film x likelihood ratio = odds after it. The ratio is p/(1-p) x (1-q)/q: p is "
-    "the calibrated probability above, q the share of fractured films it was calibrated at."
-)
-
-
-def examples_strip(examples: Sequence[Example]) -> str:
-    """The examples as buttons with thumbnails."""
-    synthetic = all(example.synthetic for example in examples)
-    rows = "".join(
-        f'<li><button type="button" data-example="{index}"><img alt="" src="'
-        f'{data_uri(shrink(to_grey8(load_radiograph(example.file).pixels), 200), "jpg")}">'
-        f"<span>{escape(example.title)}</span></button></li>"
-        for index, example in enumerate(examples)
-    )
-    title = "Synthetic examples: drawn by a program, no patients" if synthetic else (
-        "Examples: test films of FracAtlas (CC BY 4.0) that the model never saw"
-    )  # fmt: skip
-    return f'<div class="fd-examples"><h2>{title}</h2><ul>{rows}</ul></div>'
 
 
 class FilmTab:
@@ -79,6 +48,7 @@ class FilmTab:
     def _build(self) -> None:
         self.reading = gr.State(None, time_to_live=HOUR)
         self.pending = gr.State(None, time_to_live=HOUR)
+        self.turns = gr.State(Turns())
         with gr.Row(elem_id="film-in", equal_height=True):
             with gr.Column(scale=5, min_width=320):
                 self.drop = gr.File(
@@ -147,20 +117,26 @@ class FilmTab:
         self.saver = saver()
 
     def _connect(self) -> None:
+        # What belongs to one film; a report's text too: it must not go on with the next patient.
+        self.typed = [self.patient, self.question, self.conclusion]
         self.shown = [
             self.reading, self.viewer, self.verdict, self.own, self.agreed, self.after, self.post,
             self.answer, self.frame_row, self.pending, self.drop, self.method_row, self.method,
-            self.objects.box,
+            self.objects.box, self.report_error, self.objects.error, *self.typed,
         ]  # fmt: skip
-        on = {"show_progress_on": [self.verdict], "show_progress": "minimal", **MODEL}
+        # "multiple": a film asked for while another is being read is read too, and is the one shown
+        on = {
+            "show_progress_on": [self.verdict], "show_progress": "minimal",
+            "trigger_mode": "multiple", **MODEL,
+        }  # fmt: skip
         settings = [self.blind, self.before]
-        self.drop.upload(self.read, [self.drop, *settings], self.shown, **on)
-        self.strip.pick(self.read_example, settings, self.shown, **on)
+        self.drop.upload(self.dropped, [self.turns, self.drop, *settings], self.shown, **on)
+        self.strip.pick(self.read_example, [self.turns, *settings], self.shown, **on)
         self.read_frame.click(
-            self.read_pending, [self.pending, self.frame, *settings], self.shown, **on
+            self.read_pending, [self.turns, self.pending, self.frame, *settings], self.shown, **on
         )
-        self.method.input(
-            self.explain, [self.reading, self.method], [self.reading, self.viewer],
+        self.method.select(  # `input` comes twice for one choice
+            self.explain, [self.turns, self.reading, self.method], [self.reading, self.viewer],
             show_progress="minimal", show_progress_on=[self.method], **MODEL,
         )
         self.viewer.mark(self.marked, self.reading, [self.reading, self.answer], **QUICK)
@@ -168,17 +144,21 @@ class FilmTab:
         self.reveal.click(self.revealed, own, self.shown, **QUICK)
         moved = [self.reading, self.before]
         self.before.input(self.posted, moved, self.post, trigger_mode="always_last", **QUICK)
-        typed = [self.reading, self.patient, self.question, self.conclusion]
         self.save.click(
-            self.report, typed, [self.saver, self.report_error],
+            self.report, [self.reading, *self.typed], [self.saver, self.report_error],
             concurrency_id="model", api_visibility="private",
         )
         self.objects.connect(self.reading, self.saver)
 
     # What the events do ------------------------------------------------------------------------
 
-    def show(self, reading: Reading, before: float) -> tuple[Any, ...]:
-        """All of the tab for one reading; before the reveal nothing of the result is sent."""
+    def show(
+        self, reading: Reading, before: float, *, pending: str | None = None, fresh: bool = True
+    ) -> tuple[Any, ...]:
+        """All of the tab for one reading; before the reveal nothing of the result is sent.
+
+        `pending`: the file of several frames it is from. What was typed stays unless it is `fresh`.
+        """
         prediction = reading.prediction
         if reading.revealed:
             verdict = cards.verdict_card(
@@ -195,8 +175,9 @@ class FilmTab:
             reading, reading.message(), verdict, gr.update(visible=not reading.revealed),
             gr.update(value=told, visible=bool(told)), gr.update(visible=reading.revealed),
             post_test(prediction, before) if after else "",
-            reading.own, gr.update(visible=False), None, None, gr.update(visible=after),
-            prediction.method, gr.update(visible=offered(reading)),
+            reading.own, gr.update(visible=pending is not None), pending, None,
+            gr.update(visible=after), prediction.method, gr.update(visible=offered(reading)),
+            *[gr.update(visible=False)] * 2, *["" if fresh else gr.skip()] * len(self.typed),
         )  # fmt: skip
 
     def refuse(self, card: str, pending: str | None = None) -> tuple[Any, ...]:
@@ -204,8 +185,15 @@ class FilmTab:
         hidden = gr.update(visible=False)
         return (
             None, "", card, hidden, gr.update(value="", visible=False), hidden, "", None,
-            gr.update(visible=pending is not None), pending, None, hidden, DEFAULT, hidden,
+            gr.update(visible=pending is not None), pending, None, hidden, DEFAULT,
+            *[hidden] * 3, *[""] * len(self.typed),
         )  # fmt: skip
+
+    def dropped(
+        self, turns: Turns, file: str | None, blind: bool, before: float
+    ) -> tuple[Any, ...]:
+        """Read an uploaded film, and show it unless another one was asked for meanwhile."""
+        return turns.ask(lambda: self.read(file, blind, before))
 
     def read(
         self, file: str | None, blind: bool, before: float, frame: int | None = None
@@ -222,31 +210,38 @@ class FilmTab:
         except Exception as error:  # the page must live on; nothing of the film goes into the log
             logger.error("a film could not be read: %s", type(error).__name__)
             return self.refuse(cards.error_card(BROKEN))
-        return self.show(Reading(prediction, revealed=not blind, file=file), before)
+        reading = Reading(prediction, revealed=not blind, file=file)
+        return self.show(reading, before, pending=file if frame is not None else None)
 
-    def read_example(self, blind: bool, before: float, event: gr.EventData) -> tuple[Any, ...]:
+    def read_example(
+        self, turns: Turns, blind: bool, before: float, event: gr.EventData
+    ) -> tuple[Any, ...]:
         """Read one of the examples."""
         example = self.examples[int(event.index) % len(self.examples)]
-        try:
-            prediction = self.detector.predict(Path(example.file))
-        except RadiographError as error:
-            return self.refuse(cards.error_card(str(error)))
-        reading = Reading(
-            prediction, example.said, example.truth, example.synthetic, revealed=not blind
-        )
-        return self.show(reading, before)
+
+        def read() -> tuple[Any, ...]:
+            try:
+                prediction = self.detector.predict(Path(example.file))
+            except RadiographError as error:
+                return self.refuse(cards.error_card(str(error)))
+            reading = Reading(
+                prediction, example.said, example.truth, example.synthetic, revealed=not blind
+            )
+            return self.show(reading, before)
+
+        return turns.ask(read)
 
     def read_pending(
-        self, file: str | None, frame: float | None, blind: bool, before: float
+        self, turns: Turns, file: str | None, frame: float | None, blind: bool, before: float
     ) -> tuple[Any, ...]:
         """Read the chosen frame of the multi-frame file that was dropped before."""
         if not file or not Path(file).is_file():
-            return self.refuse(cards.error_card(GONE))
-        return self.read(file, blind, before, int(frame or 0))
+            return turns.ask(lambda: self.refuse(cards.error_card(GONE)))
+        return turns.ask(lambda: self.read(file, blind, before, int(frame or 0)))
 
     def marked(self, reading: Reading | None, event: gr.EventData) -> tuple[Any, ...]:
         """The reader clicked a place on the film."""
-        if reading is None or reading.revealed:
+        if reading is None or reading.revealed or event.film != reading.film_id:
             return reading, gr.skip()
         reading = reading.marked(float(event.x), float(event.y))
         return reading, reading.own
@@ -258,21 +253,26 @@ class FilmTab:
         if reading is None:
             return self.refuse(cards.error_card(GONE))
         if answer not in (PRESENT, ABSENT):
-            waiting = list(self.show(reading, before))
+            waiting = list(self.show(reading, before, fresh=False))
             waiting[self.shown.index(self.verdict)] = cards.error_card(
                 "Choose your reading first: is there a fracture or not?", "Your turn"
             )
             return tuple(waiting)
         mark = reading.mark if answer == PRESENT else None
-        return self.show(replace(reading, own=answer, mark=mark, revealed=True), before)
+        reading = replace(reading, own=answer, mark=mark, revealed=True)
+        return self.show(reading, before, fresh=False)
 
-    def explain(self, reading: Reading | None, method: str) -> tuple[Any, ...]:
+    def explain(self, turns: Turns, reading: Reading | None, method: str) -> tuple[Any, ...]:
         """The map by another method; the verdict stays."""
         if reading is None or not reading.revealed:
             return gr.skip(), gr.skip()
-        prediction = self.detector.predict(reading.prediction.film, method=method)
-        reading = replace(reading, prediction=prediction)
-        return reading, reading.message()
+
+        def other() -> tuple[Any, ...]:
+            prediction = self.detector.predict(reading.prediction.film, method=method)
+            explained = replace(reading, prediction=prediction)
+            return explained, explained.message()
+
+        return turns.beside(other)
 
     def posted(self, reading: Reading | None, before: float) -> str:
         """The post-test probability for another pre-test probability."""
@@ -286,14 +286,13 @@ class FilmTab:
         """Make the PDF and hand it to the browser."""
         if reading is None:
             return gr.skip(), gr.update(value=cards.error_card(GONE, "No report"), visible=True)
-        fields = {
-            "Patient or study": patient, "Clinical question": question,
-            "Reader's conclusion": conclusion,
-        }  # fmt: skip
+        fields = {"Patient or study": patient, "Clinical question": question}
         if reading.synthetic:
             fields["Film"] = "Synthetic, drawn by a program; no patient"
         try:
-            pdf = make_report(reading.prediction, fields, metrics=self.metrics)
+            pdf = make_report(
+                reading.prediction, fields, metrics=self.metrics, conclusion=conclusion
+            )
         except ValueError as error:
             card = cards.error_card(str(error), "The report was not made")
             return gr.skip(), gr.update(value=card, visible=True)

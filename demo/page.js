@@ -2,7 +2,7 @@
 (() => {
   const give = (file) => {
     const input = document.querySelector('#drop input[type="file"]');
-    if (!input || input.offsetParent === undefined) return false;
+    if (!input || !document.querySelector('#drop').offsetParent) return false; // another tab is open
     const files = new DataTransfer();
     files.items.add(file);
     input.files = files.files;
@@ -10,13 +10,18 @@
     return true;
   };
   document.addEventListener('paste', (event) => {
+    // Text from an office program brings a picture of itself along: in a field it stays text.
+    if (event.target.closest && event.target.closest('input, textarea')) return;
     const file = event.clipboardData && event.clipboardData.files[0];
     if (file && give(file)) event.preventDefault();
   });
-  const onFilm = (event) => event.target.closest && event.target.closest('.fv, #film-result');
-  document.addEventListener('dragover', (event) => { if (onFilm(event)) event.preventDefault(); });
+  // A file let go beside a drop zone must not take the page away: the browser would open it.
+  const beside = (event) => event.dataTransfer && event.dataTransfer.types.includes('Files') &&
+    !event.defaultPrevented;
+  document.addEventListener('dragover', (event) => { if (beside(event)) event.preventDefault(); });
   document.addEventListener('drop', (event) => {
-    const file = event.dataTransfer && event.dataTransfer.files[0];
-    if (file && onFilm(event) && give(file)) event.preventDefault();
+    if (!beside(event)) return;
+    event.preventDefault();
+    if (event.dataTransfer.files[0]) give(event.dataTransfer.files[0]);
   });
 })();

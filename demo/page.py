@@ -17,6 +17,7 @@ from demo.server import CACHE, MAX_FILE, MAX_WAITING, Guard
 from demo.sessions import remember_waiting
 from demo.study import StudyTab
 from demo.theme import asset, html, theme
+from demo.uploads import leave_nothing
 from demo.worklist import WorklistTab
 from detector import FractureDetector
 
@@ -33,6 +34,7 @@ def build_page(
     detector: FractureDetector, examples: Sequence[Example], card_folder: Path | None = None
 ) -> gr.Blocks:
     """The whole page around one model; `card_folder` holds the model card, if there is one."""
+    leave_nothing()
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=CACHE, fill_width=True
     ) as page:

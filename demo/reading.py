@@ -108,7 +108,10 @@ def post_test(prediction: Prediction, pre_test_percent: float) -> str:
     )
     p = min(max(prediction.probability, 1e-6), 1 - 1e-6)
     ratio = p / (1 - p) * (1 - calibration.prevalence) / calibration.prevalence
-    strength = f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}"
+    if 0.01 <= ratio <= 100:
+        strength = f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}"
+    else:
+        strength = "below 0.01" if ratio < 1 else "above 100"
     return (
         f'<div class="fd-post" role="status"><b>{escape(percent(after))}</b><span>after this film, '
         f"from {pre_test_percent:.0f} % before it. The film's likelihood ratio is {strength}."

@@ -20,6 +20,7 @@ from demo import cards
 from demo.film import BROKEN, GONE, HOUR, MODEL, QUICK, FilmTab, logger
 from demo.reading import Reading
 from demo.theme import html
+from demo.turns import Turns
 from demo.view import picture
 from detector import Prediction, RadiographError
 from detector.calibration import FRACTURE_LIKELY, NO_FRACTURE_SEEN, OUT_OF_SCOPE, UNCERTAIN
@@ -127,7 +128,9 @@ class StudyTab:
             self.read, self.drop, [self.views, self.result, self.drop],
             show_progress_on=[self.result], **MODEL,
         )  # fmt: skip
-        self.result.pick(self.open, [self.views, film.before], [tabs, *film.shown], **QUICK)
+        self.result.pick(
+            self.open, [film.turns, self.views, film.before], [tabs, *film.shown], **QUICK
+        )
 
     def read(self, files: Sequence[str] | None) -> tuple[Any, ...]:
         """Read all views; one that cannot be read never stops the others."""
@@ -151,14 +154,14 @@ class StudyTab:
         return tuple(views), study_card(views), None
 
     def open(
-        self, views: tuple[View, ...] | None, before: float, event: gr.EventData
+        self, turns: Turns, views: tuple[View, ...] | None, before: float, event: gr.EventData
     ) -> tuple[Any, ...]:
         """Show one of the views in the film tab."""
-        index = int(event.index)
+        index, tab = int(event.index), gr.Tabs(selected=self.film_tab)
         if not views or not 0 <= index < len(views):
-            gone = cards.error_card(GONE, "The study is gone")
-            return gr.Tabs(selected=self.film_tab), *self.film.refuse(gone)
-        result = views[index].result
-        if isinstance(result, RadiographError):
-            return gr.Tabs(selected=self.film_tab), *self.film.refuse(cards.error_card(str(result)))
-        return gr.Tabs(selected=self.film_tab), *self.film.show(Reading(result), before)
+            answer = self.film.refuse(cards.error_card(GONE, "The study is gone"))
+        elif isinstance(result := views[index].result, RadiographError):
+            answer = self.film.refuse(cards.error_card(str(result)))
+        else:
+            answer = self.film.show(Reading(result), before)
+        return turns.ask(lambda: (tab, *answer))

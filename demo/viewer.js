@@ -12,7 +12,7 @@ const view = {
   heat: null, hw: 0, hh: 0, table: null, ruleIn: 1,
   regions: [], truth: [], mark: null, cross: null, marking: false, chosen: -1,
   opacity: 0.55, threshold: 0.1, split: 0, level: 0.5, width: 1, invert: false,
-  boxes: true, showTruth: false, zoom: 1, x: 0, y: 0, loads: 0,
+  boxes: true, showTruth: false, zoom: 1, x: 0, y: 0, fitted: true, loads: 0,
 };
 const filmLayer = document.createElement('canvas');
 const heatLayer = document.createElement('canvas');
@@ -36,22 +36,27 @@ function bytes(text) {
 async function load(text) {
   const turn = ++view.loads;
   const data = text ? JSON.parse(text) : null;
+  const sameFilm = Boolean(data) && data.id === view.id;
+  // A large film takes a while to decode: the one before must not stand beside the new verdict.
+  if (!sameFilm) clear(data ? 'The film is being drawn' : 'The film appears here');
   if (!data) {
-    view.film = view.heat = null;
     root.dataset.empty = 'true';
-    root.dataset.heat = 'false';
-    ask('#fv-alt').textContent = 'No film is shown.';
     return;
   }
-  const film = await decode(data.film);
-  const heat = data.heat ? await decode(data.heat) : null;
+  let film, heat;
+  try {
+    film = await decode(data.film);
+    heat = data.heat ? await decode(data.heat) : null;
+  } catch {
+    if (turn === view.loads) clear('This browser cannot show the film: it may be too large for it');
+    return;
+  }
   if (turn !== view.loads) return; // a newer film came while this one was decoded
   const count = film.width * film.height;
   const values = data.deep ? new Uint16Array(count) : new Uint8Array(count);
   for (let i = 0; i < count; i++) {
     values[i] = data.deep ? film.data[4 * i] * 256 + film.data[4 * i + 1] : film.data[4 * i];
   }
-  const sameFilm = data.id === view.id;
   Object.assign(view, {
     id: data.id, film: values, deep: data.deep, iw: film.width, ih: film.height,
     w: data.width, h: data.height, regions: data.regions, truth: data.truth,
@@ -65,13 +70,13 @@ async function load(text) {
     view.heat = new Uint8Array(view.hw * view.hh);
     for (let i = 0; i < view.heat.length; i++) view.heat[i] = heat.data[4 * i];
   }
-  root.dataset.empty = 'false';
+  root.dataset.empty = root.dataset.wait = 'false';
   root.dataset.heat = String(!!heat);
   root.dataset.mark = String(data.marking);
   root.dataset.truth = String(data.truth.length > 0);
   ask('#fv-alt').textContent = data.alt;
   if (!sameFilm) {
-    Object.assign(view, { level: 0.5, width: 1, invert: false, split: 0, cross: null, showTruth: false });
+    Object.assign(view, { level: 0.5, width: 1, invert: false, split: 0, cross: null, showTruth: false, fitted: true });
     view.threshold = data.shown_from;
     inputs.preset.value = 'film';
   }
@@ -81,6 +86,14 @@ async function load(text) {
   paintHeat();
   if (sameFilm) draw();
   else requestAnimationFrame(fit);
+}
+
+function clear(words) {
+  Object.assign(view, { id: null, film: null, heat: null, regions: [], truth: [], chosen: -1, marking: false });
+  Object.assign(root.dataset, { wait: 'true', heat: 'false', mark: 'false', truth: 'false' });
+  ask('.fv-nofilm').textContent = words;
+  ask('#fv-alt').textContent = 'No film is shown.';
+  draw();
 }
 
 // Layers --------------------------------------------------------------------------------------
@@ -109,7 +122,7 @@ function paintFilm() {
 // stronger with the heat; the white line runs at the rule-in point.
 function paintHeat() {
   if (!view.heat) return;
-  const { hw, hh, heat, table, threshold, ruleIn, opacity } = view;
+  const { hw, hh, heat, table, threshold, ruleIn, opacity, relative } = view;
   heatLayer.width = hw;
   heatLayer.height = hh;
   const context = heatLayer.getContext('2d');
@@ -123,7 +136,7 @@ function paintHeat() {
     for (let c = 0; c < 3; c++) image.data[4 * i + c] = table[3 * shade + c];
     image.data[4 * i + 3] = Math.round(255 * opacity * Math.sqrt(above));
     const column = i % hw;
-    const edge = heat[i] >= line && (
+    const edge = !relative && heat[i] >= line && (
       (column > 0 && heat[i - 1] < line) || (column < hw - 1 && heat[i + 1] < line) ||
       heat[i - hw] < line || heat[i + hw] < line);
     if (edge && opacity > 0) image.data.set([255, 255, 255, 255], 4 * i);
@@ -150,7 +163,10 @@ function drawNow() {
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.fillStyle = '#05070a';
   context.fillRect(0, 0, width, height);
-  if (!view.film) return;
+  if (!view.film) {
+    ask('.fv-hud').textContent = '';
+    return;
+  }
   context.setTransform(view.zoom * ratio, 0, 0, view.zoom * ratio, view.x * ratio, view.y * ratio);
   compose(context, 1 / view.zoom, true);
   ask('.fv-hud').textContent =
@@ -314,6 +330,7 @@ function fit() {
   view.zoom = scale * 0.98;
   view.x = (canvas.clientWidth - view.w * view.zoom) / 2;
   view.y = (canvas.clientHeight - view.h * view.zoom) / 2;
+  view.fitted = true;
   canvas.style.touchAction = 'pan-y';
   draw();
 }
@@ -323,6 +340,12 @@ function zoomBy(factor, x = canvas.clientWidth / 2, y = canvas.clientHeight / 2)
   view.x = x - ((x - view.x) * zoom) / view.zoom;
   view.y = y - ((y - view.y) * zoom) / view.zoom;
   view.zoom = zoom;
+  leaveFit();
+}
+
+// Zoomed in, a finger moves the film and not the page.
+function leaveFit() {
+  view.fitted = false;
   canvas.style.touchAction = 'none';
   draw();
 }
@@ -335,7 +358,8 @@ function showRegion(index) {
   view.zoom = Math.min(canvas.clientWidth, canvas.clientHeight) / room;
   view.x = canvas.clientWidth / 2 - (region.x + region.width / 2) * view.zoom;
   view.y = canvas.clientHeight / 2 - (region.y + region.height / 2) * view.zoom;
-  draw();
+  leaveFit();
+  canvas.scrollIntoView({ block: 'nearest' }); // on a phone the list is far above the film
 }
 
 function toFilm(event) {
@@ -371,6 +395,7 @@ canvas.addEventListener('pointermove', (event) => {
     view.split = Math.max(0.01, Math.min(1, toFilm(event)[0] / view.w));
     showSettings();
   } else {
+    view.fitted = false;
     view.x += dx;
     view.y += dy;
   }
@@ -396,7 +421,7 @@ function setMark([x, y]) {
   if (x < 0 || y < 0 || x > view.w || y > view.h) return;
   view.mark = view.cross = [x, y];
   draw();
-  trigger('mark', { x, y });
+  trigger('mark', { x, y, film: view.id });
 }
 
 // Buttons and keys ----------------------------------------------------------------------------
@@ -407,6 +432,7 @@ function save() {
   layer.height = view.h;
   compose(layer.getContext('2d'), Math.max(1, Math.max(view.w, view.h) / 900), false);
   layer.toBlob((blob) => {
+    if (!blob) return window.alert('This browser cannot save so large a picture.');
     const link = document.createElement('a');
     link.href = URL.createObjectURL(blob);
     link.download = view.heat ? 'overlay.png' : 'film.png';
@@ -418,7 +444,7 @@ function save() {
 const actions = {
   in: () => zoomBy(1.3), out: () => zoomBy(1 / 1.3), fit,
   one: () => zoomBy(1 / (view.zoom * (window.devicePixelRatio || 1))),
-  full: () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen()),
+  full: () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen?.()),
   invert: () => { view.invert = !view.invert; paintFilm(); showSettings(); draw(); },
   boxes: () => { view.boxes = !view.boxes; showSettings(); draw(); },
   truth: () => { view.showTruth = !view.showTruth; showSettings(); draw(); },
@@ -439,6 +465,7 @@ canvas.addEventListener('keydown', (event) => {
       Math.max(0, Math.min(view.h, view.cross[1] + step * arrow[1])),
     ];
   } else if (arrow) {
+    view.fitted = false;
     view.x -= 40 * arrow[0];
     view.y -= 40 * arrow[1];
   } else if (event.key === 'Enter' && view.marking) {
@@ -455,7 +482,16 @@ document.addEventListener('click', (event) => {
   const button = event.target.closest('[data-region]');
   if (button) showRegion(Number(button.dataset.region));
 });
-new ResizeObserver(() => { if (view.film) fit(); else draw(); }).observe(canvas);
+let size = [0, 0];
+new ResizeObserver(() => {
+  const [width, height] = size;
+  if (!canvas.clientWidth) return; // on a tab that is not open
+  size = [canvas.clientWidth, canvas.clientHeight];
+  if (!view.film || view.fitted) return view.film ? fit() : draw();
+  view.x += (size[0] - width) / 2; // what is in the middle stays there
+  view.y += (size[1] - height) / 2;
+  draw();
+}).observe(canvas);
 
 watch('value', () => load(props.value));
 load(props.value);

@@ -8,6 +8,7 @@ Nothing about the patient is on it but what is handed in through ``fields``.
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -28,6 +29,7 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Paragraph, Spacer, Table, TableStyle
 
 from detector import calibration
+from detector.explainers import METHODS
 from detector.output import percent
 from detector.prediction import Prediction
 
@@ -61,6 +63,7 @@ def make_report(
     fields: Mapping[str, str] | None = None,
     *,
     metrics: Mapping[str, Any] | None = None,
+    conclusion: str = "",
     made_at: datetime | None = None,
 ) -> bytes:
     """The report as the bytes of a PDF of one page.
@@ -69,6 +72,7 @@ def make_report(
         prediction: the reading of the film.
         fields: what the reader typed in for this report, title -> text; empty ones are left out.
         metrics: ``detector.config.metrics``; without it no sensitivity or specificity is stated.
+        conclusion: the reader's own; where there is none, the report has lines to write it on.
         made_at: the date on the report; now, if None.
 
     Raises:
@@ -76,12 +80,15 @@ def make_report(
             one page; the sentence can be shown to a person.
     """
     _register_fonts()
-    typed = {k.strip(): v.strip() for k, v in (fields or {}).items() if v and v.strip()}
-    _check_characters(typed)
-    above = [*_head(prediction, typed, made_at or datetime.now()), *_verdict(prediction)]
+    typed = {_typed(k): _typed(v) for k, v in (fields or {}).items() if v and v.strip()}
+    concluded = _typed(conclusion)
+    _check_characters((*typed, *typed.values(), concluded))
+    now = made_at or datetime.now().astimezone()
+    above = [*_head(prediction, typed, now), *_verdict(prediction)]
     below = [
-        *_operating_points(prediction, metrics or {}), *_notes(prediction), *_conclusion(),
-    ]
+        *_operating_points(prediction, metrics or {}), *_notes(prediction),
+        *_conclusion(concluded),
+    ]  # fmt: skip
     heights = [block.wrap(WIDTH, A4[1])[1] for block in (*above, *below)]
     room = A4[1] - 2 * MARGIN - sum(heights) - 8 * mm
     if room < LEAST_PICTURE:
@@ -112,10 +119,18 @@ def _register_fonts() -> None:
     pdfmetrics.registerFontFamily("DejaVuSans", "DejaVuSans", "DejaVuSans-Bold")
 
 
-def _check_characters(fields: Mapping[str, str]) -> None:
+def _typed(text: str) -> str:
+    """Without blanks around it, and with each letter and its accent as one character."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def _check_characters(typed: Sequence[str]) -> None:
+    # The font has Hebrew and Arabic letters too, but they would stand in the wrong order.
     known = pdfmetrics.getFont("DejaVuSans").face.charToGlyph
-    text = "".join((*fields, *fields.values()))
-    missing = sorted({c for c in text if ord(c) not in known and not c.isspace()})
+    missing = sorted({
+        c for c in "".join(typed) if not c.isspace()
+        and (ord(c) not in known or unicodedata.bidirectional(c) in ("R", "AL"))
+    })  # fmt: skip
     if missing:
         raise ValueError(
             f"The report cannot print these characters: {' '.join(missing[:10])}. "
@@ -129,16 +144,18 @@ def _style(size: float, colour: Color = INK, *, bold: bool = False) -> Paragraph
 
 
 def _paragraph(text: str, size: float = 8, colour: Color = INK, *, bold: bool = False) -> Paragraph:
-    return Paragraph(escape(text), _style(size, colour, bold=bold))
+    lines = escape(text).splitlines()
+    return Paragraph("<br/>".join(lines), _style(size, colour, bold=bold))
 
 
 def _head(prediction: Prediction, fields: Mapping[str, str], now: datetime) -> list[Flowable]:
     model = ", ".join(f"{name} {value}" for name, value in prediction.model.items())
     film = f"{prediction.film.width} x {prediction.film.height} px"
+    made = f"{now:%Y-%m-%d %H:%M %Z}".rstrip()
     blocks: list[Flowable] = [
         _paragraph("Fracture detector: reading of one film", 14, bold=True),
         Spacer(0, 1 * mm),
-        _paragraph(f"Report of {now:%Y-%m-%d %H:%M} · model: {model} · film: {film}", 7.5, FAINT),
+        _paragraph(f"Report of {made} · model: {model} · film: {film}", 7.5, FAINT),
         Spacer(0, 2 * mm),
     ]
     if fields:
@@ -229,17 +246,17 @@ def _notes(prediction: Prediction) -> list[Flowable]:
     return [*blocks, _paragraph(LIMITS, 7.5), Spacer(0, 4 * mm)]
 
 
-def _conclusion() -> list[Flowable]:
+def _conclusion(typed: str) -> list[Flowable]:
     titles = [_paragraph(t, 7.5, FAINT) for t in ("Name", "Signature", "Date and time")]
-    lines = Table(
+    text = [Spacer(0, 1.5 * mm), _paragraph(typed, 9)] if typed else [Table(
         [[""], [""], [""]], [WIDTH], 9 * mm,
         style=TableStyle([("LINEBELOW", (0, 0), (-1, -1), 0.5, RULE)]),
-    )  # fmt: skip
+    )]  # fmt: skip
     signature = Table(
         [["", "", ""], titles], [WIDTH * part for part in (0.36, 0.36, 0.28)], [10 * mm, 5 * mm],
         style=TableStyle([("LINEABOVE", (0, 1), (-1, 1), 0.5, INK)]),
     )  # fmt: skip
-    return [_paragraph("The reader's own conclusion", 10, bold=True), lines, signature]
+    return [_paragraph("The reader's own conclusion", 10, bold=True), *text, signature]
 
 
 _PLAIN = TableStyle([
@@ -275,7 +292,11 @@ def _draw_pictures(canvas: Canvas, prediction: Prediction, top: float, room: flo
             f"Evidence: colour from {percent(points.floor)}, white line from "
             f"{percent(points.rule_in)} at that place"
         )
-        pictures.append((prediction.overlay(), caption))
+        fixed = prediction.heat.scale is not None
+        if not fixed:
+            method = METHODS[prediction.method]
+            caption = f"Map by {method}, relative to this film, not calibrated"
+        pictures.append((prediction.overlay(contour=fixed), caption))
     height, width = prediction.grey.shape
     half = (WIDTH - 5 * mm) / 2
     scale = min(half / width, room / height)

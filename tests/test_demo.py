@@ -97,6 +97,11 @@ def test_the_verdict_states_the_figures_of_its_operating_point():
     assert "Wrists of children: specificity 0.71." in said
 
 
+def test_an_uncertain_film_is_told_which_of_the_two_points_the_figures_are_of():
+    said = words(cards.verdict_card(reading_of(0.3), METRICS))
+    assert "the rule-out point had a sensitivity of 91 %" in said and "this point" not in said
+
+
 def test_without_measured_figures_the_sentence_is_left_out():
     said = words(cards.verdict_card(reading_of(0.05), {}))
     assert "test films" not in said and "does not exclude a fracture" in said
@@ -192,6 +197,11 @@ def test_the_post_test_probability_follows_bayes():
     assert words(post_test(reading_of(0.5), 20)).startswith("50 %")
 
 
+def test_a_likelihood_ratio_is_a_number_that_people_read():
+    assert "likelihood ratio is below 0.01." in words(post_test(reading_of(1e-6), 50))
+    assert "likelihood ratio is above 100." in words(post_test(reading_of(1.0), 50))
+
+
 def test_the_pre_test_probability_starts_at_the_test_sets_prevalence():
     assert starting_prevalence(0.2, METRICS) == 0.25
     assert starting_prevalence(0.2, {}) == 0.2
@@ -262,7 +272,7 @@ def some_rows():
 
 def test_a_worklist_is_sorted_by_urgency():
     names = [row.entry["file"] for row in sorted_rows(some_rows())]
-    assert names == ["sure.png", "sure2.png", "maybe.png", "=broken", "cat.png", "clear.png"]
+    assert names == ["sure.png", "sure2.png", "maybe.png", "./=broken", "cat.png", "clear.png"]
     html = table(some_rows())
     assert html.index("sure.png") < html.index("maybe.png") < html.index("clear.png")
     assert "No film." in html and html.count("<img") == 5
@@ -271,10 +281,10 @@ def test_a_worklist_is_sorted_by_urgency():
 
 def test_a_worklist_as_csv_and_json():
     listed = list(csv.DictReader(io.StringIO(to_csv(some_rows()).decode("utf-8-sig"))))
-    assert [row["file"] for row in listed][3] == "'=broken"
+    assert [row["file"] for row in listed][3] == "./=broken"
     assert listed[0]["decision"] == FRACTURE_LIKELY and float(listed[0]["probability"]) == 0.9
     entries = json.loads(to_json(some_rows()))
-    assert [entry["file"] for entry in entries][3] == "=broken"
+    assert [entry["file"] for entry in entries][3] == "./=broken"
     assert entries[3]["error"]["message"] == "No film."
 
 

@@ -163,12 +163,14 @@ def test_another_method_changes_the_map_and_not_the_verdict(page, films):
     page.wait_for_selector("#method-row input")
     before = verdict(page)
     assert "fracture here" in page.locator(".fv-hi").inner_text()
+    asked = []
+    page.on("request", lambda r: asked.append(r.url) if r.url.endswith("/queue/join?") else None)
     page.locator("#method input").click()
     page.get_by_role("option", name="EigenCAM").click()
     page.wait_for_function(
         "() => document.querySelector('.fv-hi').textContent.includes('strongest on this film')"
     )
-    assert verdict(page) == before
+    assert verdict(page) == before and len(asked) == 1
 
 
 def test_a_dicom_film_is_known_by_content_and_its_patient_stays_unnamed(page, films, tmp_path):
@@ -271,6 +273,95 @@ def test_the_report_is_one_page_with_the_verdict_and_what_was_typed(page, films)
     assert len(report.pages) == 1
     assert "Fall from a ladder" in text
     assert verdict(page).split(",")[0].lower() in text.lower()
+
+
+def test_what_was_typed_for_one_film_is_not_in_the_report_of_the_next(page, films):
+    drop(page, films[0])
+    page.wait_for_selector("#verdict .fd-verdict")
+    before = page.locator(".fd-number b").inner_text()
+    page.get_by_role("button", name="Report (PDF, one page)").click()
+    page.get_by_label("Patient or study").fill("Doe, Jane")
+    page.get_by_label("Your conclusion").fill("Fracture")
+    drop(page, films[2])
+    page.wait_for_function(
+        "(old) => document.querySelector('.fd-number b')?.innerText !== old", arg=before
+    )
+    for field in ("Patient or study", "Your conclusion"):
+        assert page.get_by_label(field).input_value() == ""
+
+
+def test_a_film_that_the_browser_cannot_draw_leaves_no_other_film_beside_its_verdict(page, films):
+    drop(page, films[0])
+    page.wait_for_function("() => document.querySelector('.fv').dataset.heat === 'true'")
+    page.evaluate("() => { Image.prototype.decode = () => Promise.reject(new Error('no')); }")
+    drop(page, films[1])
+    page.get_by_text("This browser cannot show the film").wait_for()
+    assert page.locator(".fv").get_attribute("data-heat") == "false"
+    settle(page)
+    painted = """() => { const c = document.querySelector('.fv-canvas');
+      return new Set(new Uint32Array(
+        c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size; }"""
+    assert page.evaluate(painted) == 1  # one colour: the old film is gone
+
+
+def test_text_pasted_into_a_field_stays_text_and_a_stray_drop_does_not_leave_the_page(page, films):
+    drop(page, films[0])
+    page.wait_for_selector("#verdict .fd-verdict")
+    page.get_by_role("button", name="Report (PDF, one page)").click()
+    asked = []
+    page.on("request", lambda r: asked.append(r.url) if "/upload" in r.url else None)
+    kept, stopped = page.evaluate(
+        """() => {
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array(99)], 'image.png', { type: 'image/png' }));
+          const more = { bubbles: true, cancelable: true };
+          const field = document.querySelector('#report textarea, #report input');
+          const paste = new ClipboardEvent('paste', { clipboardData: data, ...more });
+          const drag = new DragEvent('dragover', { dataTransfer: data, ...more });
+          return [field.dispatchEvent(paste),
+                  !document.querySelector('.fd-foot').dispatchEvent(drag)];
+        }"""
+    )
+    page.get_by_role("tab", name="Study").click()
+    elsewhere = page.evaluate(
+        """() => {
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array(99)], 'image.png', { type: 'image/png' }));
+          const more = { bubbles: true, cancelable: true };
+          const drop = new DragEvent('drop', { dataTransfer: data, ...more });
+          return !document.querySelector('.fd-foot').dispatchEvent(drop);
+        }"""
+    )
+    settle(page)
+    assert kept and stopped and elsewhere and not asked
+
+
+def test_on_a_phone_a_place_of_the_list_brings_the_film_into_view(page, films):
+    page.set_viewport_size({"width": 390, "height": 844})
+    drop(page, films[0])
+    page.wait_for_selector("[data-region='0']")
+    page.wait_for_function("() => document.querySelector('.fv').dataset.heat === 'true'")
+    page.locator("[data-region='0']").click()
+    page.wait_for_function(
+        """() => { const box = document.querySelector('.fv-canvas').getBoundingClientRect();
+          return box.top >= 0 && box.bottom <= innerHeight + 1; }"""
+    )
+    assert page.locator(".fv-canvas").evaluate("(node) => node.style.touchAction") == "none"
+    zoomed = page.locator(".fv-hud").inner_text().split()[0]
+    page.set_viewport_size({"width": 430, "height": 844})
+    settle(page)
+    assert page.locator(".fv-hud").inner_text().split()[0] == zoomed
+
+
+def test_the_dark_page_is_printed_with_dark_ink_and_an_unstretched_film(page, films):
+    drop(page, films[0])
+    page.wait_for_selector("#verdict .fd-verdict")
+    ink = "() => getComputedStyle(document.querySelector('.fd-body p')).color.match(/\\d+/g)"
+    assert min(map(int, page.evaluate(ink))) > 150
+    page.emulate_media(media="print")
+    assert max(map(int, page.evaluate(ink))) < 100
+    fit = "() => getComputedStyle(document.querySelector('.fv-canvas')).objectFit"
+    assert page.evaluate(fit) == "contain"
 
 
 def test_two_visitors_at_once_get_their_own_films(chromium, page, detector, films):

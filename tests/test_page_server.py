@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from page_server import ROOT, page_address, save_film, start, stop
@@ -117,6 +119,40 @@ def test_a_path_in_a_request_is_refused_unless_it_was_uploaded():
     assert stream.startswith(b"event: error") and b"decision" not in stream
 
 
+def test_of_an_upload_that_breaks_off_nothing_stays(tmp_path: Path, held):
+    _, client = held
+    boundary, address = "film-boundary", client.base_url
+    body = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="DOE.dcm"\r\n\r\n'
+    ).encode() + bytes(3_000_000)
+    head = (
+        f"POST /gradio_api/upload HTTP/1.1\r\nHost: {address.host}\r\nContent-Length: 9000000\r\n"
+        f"Content-Type: multipart/form-data; boundary={boundary}\r\n\r\n"
+    ).encode()
+    uploads = Path(get_upload_folder())
+    before = set(uploads.glob("*"))
+    with socket.create_connection((address.host, address.port)) as visitor:
+        visitor.sendall(head + body)
+        wait_for(lambda: set(uploads.glob("tmp*")) - before)  # it is being written
+    wait_for(lambda: not set(uploads.glob("*")) - before)
+
+
+def test_of_a_film_that_was_read_there_is_its_upload_and_nothing_else(film: Path, held):
+    engine, client = held
+    engine.open.set()
+    (path,) = client.post("/upload", files={"files": ("a.png", film.read_bytes())}).json()
+    assert "probability" in client.get(f"/call/predict/{ask(client, path).json()['event_id']}").text
+    files = [file for file in Path(get_upload_folder()).rglob("*") if file.is_file()]
+    assert files == [Path(path)]
+
+
+def wait_for(condition) -> None:
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def test_the_answers_carry_security_headers():
     with urllib.request.urlopen(page_address() + "/", timeout=60) as answer:
         headers = answer.headers
@@ -181,9 +217,10 @@ class Held:
 
 
 @pytest.fixture
-def held(detector: FractureDetector, monkeypatch: pytest.MonkeyPatch):
+def held(detector: FractureDetector, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """(engine, client of a page with that engine, two films at a time and two places to wait)."""
     monkeypatch.setattr(page_module, "MAX_WAITING", 2)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     engine = Held(detector.engine)
     page = page_module.build_page(FractureDetector(detector.model, engine), [])
     with socket.socket() as probe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +98,40 @@ def test_only_what_was_typed_in_is_said_of_the_patient(prediction):
 def test_letters_that_the_font_lacks_are_refused_and_named(prediction):
     with pytest.raises(ValueError, match="cannot print these characters: 张"):
         make_report(prediction, {"Patient": "张 Li"})
+
+
+@pytest.mark.parametrize("name", ["אברהם", "محمد"])
+def test_letters_that_run_from_right_to_left_are_refused_and_not_printed_backwards(
+    prediction, name
+):
+    with pytest.raises(ValueError, match="cannot print these characters"):
+        make_report(prediction, {"Patient": name})
+
+
+def test_accents_typed_apart_are_letters(prediction):
+    _, text = read(make_report(prediction, {"Patient": "Zo\u0065\u0308"}))
+    assert "Zo\u00eb" in text
+
+
+def test_the_readers_conclusion_stands_where_one_would_write_it_line_by_line(prediction):
+    reader = PdfReader(io.BytesIO(make_report(prediction, conclusion="1. Shaft\n2. No other")))
+    lines = [line.strip() for line in reader.pages[0].extract_text().splitlines()]
+    assert lines.index("The reader's own conclusion") < lines.index("1. Shaft")
+    assert "2. No other" in lines
+    with pytest.raises(ValueError, match="cannot print"):
+        make_report(prediction, conclusion="張")
+
+
+def test_a_map_without_the_fixed_scale_is_not_said_to_show_probabilities(prediction):
+    heat = replace(prediction.heat, values=np.ones_like(prediction.heat.values), scale=None)
+    other = replace(prediction, heat=heat, method="eigencam")
+    _, text = read(make_report(other))
+    assert "EigenCAM, relative to this film" in text and "at that place" not in text
+
+
+def test_the_time_names_its_zone(prediction):
+    noon = NOON.replace(tzinfo=UTC)
+    assert "2026-03-04 12:30 UTC" in read(make_report(prediction, made_at=noon))[1]
 
 
 def test_fields_that_would_need_a_second_page_are_refused(prediction):
