@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from detector.training.augment import Places
+from detector.training.augment import Places, View
 from detector.training.dataset import CachedFilm, EpochDataset, cache_films, plan_epoch, read_film
 from detector.training.recipe import Recipe
 from detector.training.records import FilmRecord
@@ -60,9 +60,11 @@ def test_films_that_cannot_be_read_come_back_with_their_reason(tmp_path: Path) -
 def test_an_epoch_holds_what_the_recipe_says() -> None:
     large, small = films(120, "large"), films(10, "small", located=False)
     plan = plan_epoch([*large, *small], RECIPE, 0)
-    crops = [draw.film for draw in plan if draw.close_up]
+    crops = [draw.film for draw in plan if draw.view is View.ASIDE]
     assert len(crops) == RECIPE.crops == len(set(crops)) and all(i % 2 == 0 for i in crops)
-    whole = Counter(draw.film for draw in plan if not draw.close_up)
+    focus = [draw.film for draw in plan if draw.view is View.FOCUS]
+    assert len(set(focus)) == min(len(crops), 30) and all(i % 2 == 0 for i in focus)
+    whole = Counter(draw.film for draw in plan if draw.view is not View.ASIDE)
     assert [whole[i] for i in range(0, 120, 2)] == [1] * 60  # every fractured film
     assert sum(whole[i] for i in range(1, 120, 2)) == RECIPE.intact
     assert [whole[i] for i in range(120, 130)] == [RECIPE.repeats] * 10  # a small source repeats
@@ -107,15 +109,15 @@ def test_samples_have_the_shapes_that_the_network_takes(stride: int) -> None:
         assert film.shape == (1, rows, cols) and 0 <= film.min() and film.max() <= 1
         assert places.shape == place_weight.shape == (rows // stride, cols // stride)
         assert {t.dtype for t in (film, label, label_weight, places)} == {torch.float32}
-        labels.add((float(label), dataset.draws[index].close_up))
-    assert {(1.0, False), (0.0, False), (0.0, True)} <= labels
+        labels.add((float(label), dataset.draws[index].view))
+    assert {(1.0, View.FREE), (1.0, View.FOCUS), (0.0, View.FREE), (0.0, View.ASIDE)} <= labels
 
 
-def test_close_ups_are_taught_as_intact() -> None:
+def test_close_ups_beside_fractures_are_taught_as_intact() -> None:
     corner = Places((np.array([[2.0, 2], [8, 2], [8, 8], [2, 8]]),))
     pool = [replace(f, places=corner) if f.record.fractured else f for f in films(40, "one")]
     dataset = EpochDataset(pool, replace(RECIPE, crops=20), 0)
-    targets = [dataset[i][1:3] for i, draw in enumerate(dataset.draws) if draw.close_up]
+    targets = [dataset[i][1:3] for i, draw in enumerate(dataset.draws) if draw.view is View.ASIDE]
     known = [float(label) for label, weight in targets if weight > 0]
     assert len(targets) == 20 and len(known) > 10 and np.mean(known) < 0.2
 

@@ -70,33 +70,51 @@ def cache_films(
 
 @dataclass(frozen=True)
 class Draw:
-    """One sample of an epoch: which film, and whether as a close-up that leaves fractures out."""
+    """One sample of an epoch: which film, and what of it."""
 
     film: int
-    close_up: bool = False
+    view: View
 
 
 def plan_epoch(films: Sequence[CachedFilm], recipe: Recipe, epoch: int) -> list[Draw]:
     """The draws of one epoch, shuffled; see ``Recipe`` for what it holds."""
     rng = np.random.default_rng([recipe.seed, epoch, 2**31])
-    draws: list[Draw] = []
+    sources = by_source(films)
+    shown: list[int] = []
     plenty: list[int] = []
-    for indices in by_source(films):
+    aside: list[int] = []
+    for indices in sources:
         intact = [i for i in indices if not films[i].record.fractured]
         fractured = [i for i in indices if films[i].record.fractured]
         if len(indices) < 100:
-            draws += [Draw(i) for i in indices] * recipe.repeats
+            shown += indices * recipe.repeats
         else:
-            draws += [Draw(i) for i in fractured]
+            shown += fractured
             plenty += intact
-        located = [i for i in fractured if films[i].places.polygons]
-        lacking = max(0, len(fractured) - len(intact))
-        draws += [Draw(i, close_up=True) for i in _choose(rng, located, lacking)]
-    draws += [Draw(i) for i in _choose(rng, plenty, recipe.intact)]
+        aside += _choose(rng, _located(films, indices), max(0, len(fractured) - len(intact)))
+    shown += _choose(rng, plenty, recipe.intact)
+    aside += _choose(rng, _located(films, range(len(films))), recipe.crops)
 
-    located = [i for i, f in enumerate(films) if f.places.polygons]
-    draws += [Draw(i, close_up=True) for i in _choose(rng, located, recipe.crops)]
+    # As many close-ups of fractures as beside them, of at most half of a source's fractured films.
+    focus: set[int] = set()
+    for indices in sources:
+        located = _located(films, indices)
+        count = sum(i in set(located) for i in aside)
+        focus.update(_choose(rng, located, min(count, len(located) // 2)))
+
+    def view(film: int) -> View:
+        if film in focus:
+            return View.FOCUS
+        # The fracture is somewhere: none of the film may be cut off.
+        unknown = films[film].record.fractured and not films[film].places.polygons
+        return View.WHOLE if unknown else View.FREE
+
+    draws = [Draw(i, view(i)) for i in shown] + [Draw(i, View.ASIDE) for i in aside]
     return [draws[i] for i in rng.permutation(len(draws))]
+
+
+def _located(films: Sequence[CachedFilm], indices: Iterable[int]) -> list[int]:
+    return [i for i in indices if films[i].places.polygons]
 
 
 def by_source(films: Sequence[CachedFilm]) -> list[list[int]]:
@@ -142,13 +160,7 @@ class EpochDataset(Dataset):
         """Canvas (H, W) uint8 and its target."""
         film = self.films[draw.film]
         pixels, places, fractured = film.pixels, film.places, film.record.fractured
-        if draw.close_up:
-            view = View.CLOSE_UP
-        elif fractured and not places.polygons:
-            view = View.WHOLE  # the fracture is somewhere: none of the film may be cut off
-        else:
-            view = View.FREE
-        matrix = random_warp(rng, pixels.shape, self.canvas, places, view)
+        matrix = random_warp(rng, pixels.shape, self.canvas, places, draw.view)
         canvas = warp_film(pixels, matrix, self.canvas)
         # Every source lends its grey levels equally often, however few films it has.
         source = self.sources[int(rng.integers(len(self.sources)))]
