@@ -8,8 +8,8 @@
     python main.py film.jpg --engine torch           # not the faster runtime, though installed
 
 Exit code: 0 all films were read, 2 wrong usage, 3 some film could not be read, or no DICOM objects
-be made of it (the others are reported all the same). `fracture-detector --help` has more: CSV, long
-lists, reports, training.
+be made of it (the others are reported all the same), 130 interrupted. `fracture-detector --help`
+has more: CSV, long lists, reports, training.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import sys
 from pathlib import Path
 
 from detector.cli_dicom import DicomOut, add_dicom_option
+from detector.cli_ending import ended
 from detector.cli_options import UsageError, add_model_options, load_detector
-from detector.films import list_films
+from detector.films import ResultsAmongFilms, list_films
 from detector.output import OverlayFolder, ResultFile, unbreakable
 
 ALL_READ, SOME_UNREAD = 0, 3  # argparse leaves with 2 for wrong usage
@@ -36,15 +37,20 @@ def main(argv: list[str] | None = None) -> int:
     add_dicom_option(parser)
     add_model_options(parser)
     arguments = parser.parse_args(argv)
+    return ended(parser.prog, lambda: read(parser, arguments))
 
+
+def read(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     from detector import RadiographError
 
-    films = list_films(arguments.films)
     try:
+        films = list_films(
+            arguments.films, apart_from=(arguments.overlay, arguments.dicom_out)
+        )
         objects = DicomOut(arguments.dicom_out)
         detector = load_detector(arguments)
         overlays = OverlayFolder(arguments.overlay, films) if arguments.overlay else None
-    except (UsageError, OSError) as error:
+    except (ResultsAmongFilms, UsageError, OSError) as error:
         parser.error(str(error))
     results = ResultFile(unbreakable(sys.stdout), "jsonl" if arguments.json else "text")
     unread = 0

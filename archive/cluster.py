@@ -62,7 +62,7 @@ def connected(address: str | None = None, *, workers: int | None = None) -> Iter
         workers: cores of a cluster of its own; None is all.
 
     Raises:
-        ConnectionError: no cluster answers at the address.
+        ClusterError: no cluster answers at the address, or Ray could not be started.
     """
     if address is None:
         stay_on_this_machine()
@@ -75,13 +75,19 @@ def connected(address: str | None = None, *, workers: int | None = None) -> Iter
         "log_to_driver": False,
         "job_config": JobConfig(_py_driver_sys_path=[here]),
     }
-    if address is None:
-        ray.init(
-            "local", num_cpus=workers, include_dashboard=False, object_store_memory=_STORE,
-            _node_ip_address=LOOPBACK, **common,
-        )
-    else:
-        ray.init(address, **common)
+    try:
+        if address is None:
+            ray.init(
+                "local", num_cpus=workers, include_dashboard=False, object_store_memory=_STORE,
+                _node_ip_address=LOOPBACK, **common,
+            )
+        else:
+            ray.init(address, **common)
+    except Exception as error:  # it has no class of its own for this
+        ray.shutdown()
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        where = f"Ray at {address} cannot be used" if address else "Ray could not be started here"
+        raise ClusterError(f"{where}: {reason}") from error
     try:
         yield
     finally:

@@ -11,7 +11,9 @@ from archive.rows import FORMATS
 from detector.checkpoint import WeightsError
 from detector.cli_options import DONE, SOME_UNREAD, UsageError
 from detector.cli_predict import Progress, named_films
-from detector.output import ContinueError, written_name
+from detector.films import ResultsAmongFilms
+from detector.names import written_name
+from detector.output import ContinueError
 
 
 def predict(arguments: argparse.Namespace) -> int:
@@ -31,12 +33,12 @@ def predict(arguments: argparse.Namespace) -> int:
     if out.exists() and any(out.iterdir()) and not arguments.go_on:
         raise UsageError(f"{out} exists. Add --continue to go on with it, or choose another name.")
     try:
-        films = list_archive(named_films(arguments.films))
+        films = list_archive(named_films(arguments.films), apart_from=[arguments.overlay])
         scorer = OnRay(
             arguments.model, workers=arguments.workers, precision=arguments.precision
         )
         finished = PartFolder(out, form).finished(scorer.model_sha256[:12])
-    except (StorageError, WeightsError, ContinueError) as error:
+    except (StorageError, WeightsError, ContinueError, ResultsAmongFilms) as error:
         raise UsageError(str(error)) from error
     known = [finished[name] for name in map(written_name, films) if name in finished]
     unread = known.count(False)

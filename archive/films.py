@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -24,6 +25,7 @@ from pyarrow.fs import FileSystem
 from detector.errors import RadiographError, UnreadableFilm
 from detector.films import SUFFIXES, list_films
 from detector.limits import Limits
+from detector.names import written_name
 from detector.radiograph import recognise
 
 _ENOUGH = 4096  # bytes that tell a film from another file
@@ -35,19 +37,23 @@ class StorageError(ValueError):
     """A URL that leads nowhere; the sentence says why."""
 
 
-def list_archive(named: Iterable[str]) -> list[str]:
+def list_archive(named: Iterable[str], *, apart_from: Iterable[Path | None] = ()) -> list[str]:
     """Paths, folders, patterns and URLs of these -> films, each once, in order.
 
-    Paths: see ``detector.films.list_films``. A URL may be that of a film, of a folder or bucket
-    (every film in it and below), or a pattern. A URL that leads to nothing stays in the list, so
-    that its row says so.
+    Paths, and ``apart_from``: see ``detector.films.list_films``. A URL may be that of a film, of a
+    folder or bucket (every film in it and below), or a pattern. A URL that leads to nothing stays
+    in the list, so that its row says so.
 
     Raises:
         StorageError: nothing opens URLs of this kind, or the storage refuses.
+        ResultsAmongFilms: see ``list_films``.
     """
+    apart_from = tuple(apart_from)
     found: dict[str, None] = {}
     for name in named:
-        found |= dict.fromkeys(_films_at(name) if is_url(name) else list_films([name]))
+        found |= dict.fromkeys(
+            _films_at(name) if is_url(name) else list_films([name], apart_from=apart_from)
+        )
     return list(found)
 
 
@@ -116,19 +122,42 @@ def _first_bytes(storage: fsspec.AbstractFileSystem, path: str, count: int) -> b
 def _films_at(url: str) -> list[str]:
     storage, path, name_of = _opened(url)
     try:
+        if storage.isfile(path):  # also where its name has the letters of a pattern
+            return [url]
         if any(letter in path for letter in "*?["):
             files = [p for p, facts in storage.glob(path, detail=True).items()
-                     if facts["type"] == "file"]
-        elif storage.isfile(path):
-            return [url]
+                     if facts["type"] != "directory"]
         else:
-            files = [p for p in storage.find(path) if not _hidden(p.removeprefix(path))]
+            files = [p for p in _below(storage, path) if not _hidden(p.removeprefix(path))]
     except Exception as error:  # each storage has errors of its own
-        raise StorageError(f"{url} cannot be listed: {type(error).__name__}.") from error
+        raise StorageError(
+            f"{written_name(url)} cannot be listed: {type(error).__name__}."
+        ) from error
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="list") as pool:
         films = pool.map(lambda file: _looks_like_a_film(storage, file), sorted(files))
         names = [name_of(p) for p, film in zip(sorted(files), films, strict=True) if film]
     return names or [url]
+
+
+def _below(storage: fsspec.AbstractFileSystem, path: str) -> list[str]:
+    """All files below a path; none where there is no such path."""
+    if type(storage).find is not fsspec.AbstractFileSystem.find:
+        return storage.find(path)  # the storage's own, in few requests
+    # The common one passes over every folder that it cannot list, also for a moment's fault.
+    files: list[str] = []
+    folders = [path]
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = storage.ls(folder, detail=True)
+        except FileNotFoundError:
+            continue
+        for entry in entries:
+            if entry["type"] != "directory":
+                files.append(entry["name"])
+            elif entry["name"].rstrip("/") != folder.rstrip("/"):
+                folders.append(entry["name"])
+    return files
 
 
 def _hidden(path: str) -> bool:
@@ -181,5 +210,7 @@ def _storage(
     try:
         plain, base = FileSystem.from_uri(f"{url}?{query}" if query else url)
     except (ValueError, OSError, NotImplementedError) as error:
-        raise StorageError(f"{scheme}://{host} cannot be opened: {reason}") from error
+        raise StorageError(
+            f"{written_name(f'{scheme}://{host}')} cannot be opened: {reason}"
+        ) from error
     return "pyarrow", ArrowFSWrapper(plain), base.rstrip("/")  # "" where paths begin with /

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -17,7 +18,8 @@ from typing import Protocol
 from archive.rows import FORMATS, films_in
 from archive.scoring import Order, Part, ScoredPart, divide, score_part
 from detector import FractureDetector
-from detector.output import ContinueError, written_name
+from detector.names import written_name
+from detector.output import ContinueError
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +60,13 @@ class PartFolder:
 
     def files(self) -> list[Path]:
         """The parts that are there, in order."""
-        return sorted(self.folder.glob(f"part-*.{self.form}"))
+        return [path for _, path in self._numbered()]
+
+    def _numbered(self) -> list[tuple[int, Path]]:
+        """Only those that were named here: someone's copy of a part is no part."""
+        name = re.compile(rf"part-(\d+)\.{self.form}")
+        paths = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted((int(m[1]), path) for path in paths if (m := name.fullmatch(path.name)))
 
     def finished(self, model_sha256: str) -> dict[str, bool]:
         """The ``written_name`` of each film in the folder -> whether it could be read.
@@ -80,8 +88,7 @@ class PartFolder:
 
     def next_number(self) -> int:
         """The first number after those of the parts that are there."""
-        files = self.files()
-        return 1 + int(files[-1].stem.removeprefix("part-")) if files else 0
+        return max((number + 1 for number, _ in self._numbered()), default=0)
 
     def write(self, scored: ScoredPart, overlays: Path | None = None) -> Path:
         """Write a part, its overlays first: a film that has a row is one that is finished.

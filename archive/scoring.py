@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import PurePath
 
 import cv2
 
@@ -13,7 +12,7 @@ from archive.films import fetched
 from archive.rows import Rows
 from detector import FractureDetector
 from detector.errors import RadiographError
-from detector.output import written_name
+from detector.names import picture_stem
 from detector.prediction import Prediction
 
 THUMBNAIL = 512  # longest side of an overlay, px
@@ -112,7 +111,7 @@ def thumbnail(prediction: Prediction) -> bytes:
 
 def _free_name(film: str, taken: dict[str, bytes]) -> str:
     """The film's own name as a JPEG; two of one name in a part are told apart by a number."""
-    name = stem = PurePath(written_name(film).partition("::")[0]).stem or "film"
+    name = stem = picture_stem(film)
     used = {other.lower() for other in taken}  # some file systems do not tell cases apart
     number = 1
     while f"{name}.jpg".lower() in used:

@@ -42,7 +42,6 @@ CONFIGURATION = ROOT / "deploy" / "nginx.conf"
 BOTH, KILLED, BACK = "both servers", "the first killed", "the first back"
 TRIES, PAUSE = 20, 0.5  # a film is sent again after half a second
 PATIENCE = 30.0  # seconds that a program waits for an answer before it asks again
-START = 300.0  # seconds for a page to start, far more than needed
 
 
 def free_port() -> int:
@@ -140,7 +139,9 @@ def python_user(address: str) -> User:
     """
     from gradio_client import Client, handle_file
 
-    client = Client(address, verbose=False)
+    # By itself it gives up an upload after five seconds, which a busy server may well take.
+    settings = {"timeout": WAIT}
+    client = Client(address, verbose=False, httpx_kwargs=settings)
     cookies = dict(client.cookies)
 
     def ask(film: Path) -> Any:
@@ -150,7 +151,7 @@ def python_user(address: str) -> User:
             return job.result(timeout=PATIENCE)
         except Exception:
             job.cancel()
-            client = Client(address, verbose=False, httpx_kwargs={"cookies": cookies})
+            client = Client(address, verbose=False, httpx_kwargs=settings | {"cookies": cookies})
             raise
 
     return User(ask, cookies)

@@ -31,6 +31,8 @@ from measuring import ROOT
 from scale_page import FIGURES, PAGE, tables, write_page
 
 LEGS = {"predict_batch": 1, "one worker": 1, "two workers": 2, "a node lost": 2}  # cores
+PARTS = 8  # at least: speed is taken between the first and the last
+TRIES = 3  # Ray waits half a minute for its own start; a busy machine may take longer
 MEBIBYTE = 2**20
 
 
@@ -164,12 +166,18 @@ def run_leg(name: str, folder: Path, out: Path, part_films: int) -> dict:
     )
     paths = [str(ROOT), str(Path(__file__).parent)]
     threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    done = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(cores), json.dumps(paths), name, str(folder),
-         str(out), str(part_films)],
-        cwd=ROOT, env={**os.environ, **threads}, stdout=subprocess.PIPE, text=True, check=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    command = [sys.executable, "-c", code, json.dumps(cores), json.dumps(paths), name,
+               str(folder), str(out), str(part_films)]
+    for attempt in range(1, TRIES + 1):
+        done = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, **threads}, stdout=subprocess.PIPE, text=True
+        )
+        if done.returncode == 0:
+            return json.loads(done.stdout.splitlines()[-1])
+        if lines(out) or attempt == TRIES:  # it is not the start that failed, or not by chance
+            break
+        print(f"{name} did not start; again", file=sys.stderr, flush=True)
+    raise SystemExit(f"{name}: failed with exit code {done.returncode}, see above")
 
 
 def lines(out: Path) -> list[str]:
@@ -204,23 +212,25 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--films", type=int, default=2000, help="films (%(default)s)")
-    parser.add_argument("--part-films", type=int, default=16,
-                        help="films to a part (%(default)s: small, so that the end is even)")
+    parser.add_argument("--part-films", type=int,
+                        help="films to a part (16, or fewer of few films: small, so that the end "
+                        "is even)")
     parser.add_argument("--dry", action="store_true", help="print only, write no file")
     parser.add_argument("--again", action="store_true", help="write the page from the last figures")
     arguments = parser.parse_args()
     if arguments.again:
         write_page(PAGE, json.loads(FIGURES.read_text(encoding="utf-8")))
         return
-    if arguments.films < 8 * arguments.part_films:
-        parser.error("--films must be at least eight times --part-films")
+    part_films = arguments.part_films or min(16, arguments.films // PARTS)
+    if part_films < 1 or arguments.films < PARTS * part_films:
+        parser.error(f"--films must be at least {PARTS} times --part-films")
     if len(os.sched_getaffinity(0)) < 2:
         parser.error("two cores are needed")
     facts = measuring.machine_facts(
-        films=f"{arguments.films:,}, in parts of {arguments.part_films}", threads="1 a detector"
+        films=f"{arguments.films:,}, in parts of {part_films}", threads="1 a detector"
     )
     print(facts)
-    figures = {"machine": facts, **measure(arguments.films, arguments.part_films)}
+    figures = {"machine": facts, **measure(arguments.films, part_films)}
     print()
     print(tables(figures))
     if not arguments.dry:

@@ -18,11 +18,12 @@ read (the others are reported all the same), 130 interrupted. Not a medical devi
 from __future__ import annotations
 
 import argparse
-import os
 import sys
+from functools import partial
 
 from detector import __version__
-from detector.cli_options import BAD_USAGE, DONE, INTERRUPTED, UsageError, import_extra
+from detector.cli_ending import ended
+from detector.cli_options import DONE, import_extra
 from detector.cli_predict import add_predict
 from detector.cli_report import add_report
 
@@ -43,20 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] in HANDED_ON:
         return _hand_on(argv[0], argv[1:])
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
-    try:
-        return arguments.run(arguments)
-    except BrokenPipeError:
-        # Whoever read the results has enough. Nothing more may be flushed into the closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    except (UsageError, OSError) as error:
-        print(f"{PROGRAM} {arguments.command}: {error}", file=sys.stderr)
-        return BAD_USAGE
-    except KeyboardInterrupt:
-        print(f"\n{PROGRAM}: interrupted; what was finished is written.", file=sys.stderr)
-        return INTERRUPTED
+    arguments = build_parser().parse_args(argv)
+    return ended(f"{PROGRAM} {arguments.command}", partial(arguments.run, arguments))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -79,12 +68,9 @@ def _hand_on(command: str, argv: list[str]) -> int:
     before = sys.argv
     sys.argv = [f"{PROGRAM} {command}", *argv]  # argparse takes the program's name from here
     try:
-        return import_extra(module, extra).main(argv) or DONE
-    except (ValueError, OSError) as error:
-        print(f"{PROGRAM} {command}: {error}", file=sys.stderr)
-        return BAD_USAGE
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        return ended(
+            sys.argv[0], lambda: import_extra(module, extra).main(argv) or DONE, (ValueError,)
+        )
     finally:
         sys.argv = before
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from detector.cli_options import (
     import_extra,
     load_detector,
 )  # fmt: skip
-from detector.films import list_films
+from detector.films import ResultsAmongFilms, list_films
 
 RAY = "ray"  # among the engines: not what runs the network, but many of them at once
 
@@ -59,13 +60,13 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
 def predict(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     from detector.errors import RadiographError
+    from detector.names import written_name
     from detector.output import (
         ContinueError,
         OverlayFolder,
         ResultFile,
         read_finished,
         unbreakable,
-        written_name,
     )  # fmt: skip
 
     form, out = arguments.format, arguments.out
@@ -77,7 +78,12 @@ def predict(arguments: argparse.Namespace) -> int:
         raise UsageError("--continue needs --out FILE and --format csv or jsonl.")
     if out and out.exists() and not arguments.go_on:
         raise UsageError(f"{out} exists. Add --continue to go on with it, or choose another name.")
-    films = list_films(named_films(arguments.films))
+    try:
+        films = list_films(
+            named_films(arguments.films), apart_from=(arguments.overlay, arguments.dicom_out)
+        )
+    except ResultsAmongFilms as error:
+        raise UsageError(str(error)) from error
     objects = DicomOut(arguments.dicom_out)
     detector = load_detector(arguments)
     finished: Mapping[str, bool] = {}
@@ -90,7 +96,8 @@ def predict(arguments: argparse.Namespace) -> int:
     unread = sum(not finished.get(written_name(film), True) for film in films)
     unfiled = 0
     progress = Progress(len(films), len(films) - len(left))
-    overlays = OverlayFolder(arguments.overlay, films) if arguments.overlay else None
+    # Those that are finished first: films that have come since take no name from them.
+    overlays = OverlayFolder(arguments.overlay, [*finished, *left]) if arguments.overlay else None
     with ExitStack() as stack:
         stream = unbreakable(sys.stdout)
         if out:
@@ -116,8 +123,18 @@ def named_films(films: Iterable[str]) -> Iterator[str]:
     """The films of the command line; those of stdin in place of ``-``."""
     for name in films:
         if name == "-":
-            yield from filter(None, (line.rstrip("\r\n") for line in sys.stdin))
+            yield from _listed(sys.stdin)
         else:
+            yield name
+
+
+def _listed(stream: IO[str]) -> Iterator[str]:
+    """Names, one a line. They may hold bytes that are no UTF-8; a list of Windows' begins with a
+    mark of its encoding."""
+    if isinstance(stream, io.TextIOWrapper) and stream.errors != "surrogateescape":
+        stream.reconfigure(errors="surrogateescape")
+    for line in stream:
+        if name := line.removeprefix("\ufeff").rstrip("\r\n"):
             yield name
 
 

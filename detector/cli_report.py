@@ -40,6 +40,9 @@ def report(arguments: argparse.Namespace) -> int:
     wrong = [title for title, equals, _ in pairs if not equals or not title.strip()]
     if wrong:
         raise UsageError(f"--field is TITLE=TEXT, not {wrong[0]!r}.")
+    film = Path(arguments.film)
+    if arguments.out.exists() and film.exists() and arguments.out.samefile(film):
+        raise UsageError(f"{arguments.out} is the film itself. Choose another --out.")
     make_report = import_extra("detector.report", "demo").make_report
     from detector.errors import RadiographError
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import cv2
 
 from detector.errors import RadiographError
+from detector.names import picture_stem, shown_name, written_name
 from detector.prediction import Prediction
 
 FORMATS = ("text", "csv", "jsonl")
@@ -34,26 +36,27 @@ def unbreakable(stream: IO[str]) -> IO[str]:
     return stream
 
 
-def written_name(file: str) -> str:
-    """A file's name as it is written down: bytes that are no UTF-8 become ``\\udcXX``."""
-    return file.encode("utf-8", "backslashreplace").decode()
-
-
 class OverlayFolder:
     """Writes overlays as PNG files named after their films.
 
-    Two films of one name are told apart by a number, which depends on the list of ``films`` alone,
-    so that a continued run gives each film the same name.
+    Two films of one name are told apart by a number, which depends on the ``films`` before it
+    alone: a continued run that gives those that are finished first, and then the others, gives each
+    film the same name. No overlay takes the place of a film.
     """
 
-    def __init__(self, folder: Path, films: Sequence[str]):
+    def __init__(self, folder: Path, films: Iterable[str]):
+        films = list(films)
         folder.mkdir(parents=True, exist_ok=True)
         self._paths: dict[str, Path] = {}
+        kept = {os.path.realpath(film).lower() for film in films}
         taken: set[str] = set()  # in lower case: some file systems do not tell cases apart
         for film in films:
-            name = stem = Path(film).stem
+            name = stem = picture_stem(film)
             number = 1
-            while name.lower() in taken:
+            while (
+                name.lower() in taken
+                or os.path.realpath(folder / f"{name}.png").lower() in kept
+            ):
                 number += 1
                 name = f"{stem}-{number}"
             taken.add(name.lower())
@@ -94,7 +97,7 @@ def record(file: str, result: Prediction | RadiographError) -> dict[str, Any]:
 
 def text(file: str, result: Prediction | RadiographError) -> str:
     """One film's reading in a few lines, for a person."""
-    file = written_name(file)
+    file = shown_name(file)
     if isinstance(result, RadiographError):
         return f"{file}: not read\n  {result}"
     lines = [
@@ -139,20 +142,32 @@ class ResultFile:
     def __init__(self, stream: IO[str], form: str, *, header: bool = True):
         self._stream = stream
         self._form = form
-        self._rows = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         if form == "csv" and header:
-            self._rows.writeheader()
-            stream.flush()
+            self._put(_CSV_HEAD)
 
     def write(self, file: str, result: Prediction | RadiographError) -> None:
         """Append one film, whole, and flush."""
         if self._form == "csv":
-            self._rows.writerow(row(record(file, result)))
+            self._put(_csv_line(row(record(file, result))))
         elif self._form == "jsonl":
-            self._stream.write(json.dumps(record(file, result), ensure_ascii=False) + "\n")
+            self._put(json.dumps(record(file, result), ensure_ascii=False) + "\n")
         else:
-            self._stream.write(text(file, result) + "\n")
+            self._put(text(file, result) + "\n")
+
+    def _put(self, line: str) -> None:
+        self._stream.write(line)
         self._stream.flush()
+
+
+def _csv_line(entry: Mapping[str, Any]) -> str:
+    out = io.StringIO(newline="")
+    # The writer puts quotes around the characters of its own line end only: so it has both.
+    csv.DictWriter(out, COLUMNS, lineterminator="\r\n").writerow(entry)
+    return out.getvalue().removesuffix("\r\n") + "\n"
+
+
+_CSV_HEAD = ",".join(COLUMNS) + "\n"
+_BEGINS = {"csv": _CSV_HEAD, "jsonl": '{"file": "'}  # a file, and a line
 
 
 def read_finished(path: Path, form: str, model_sha256: str) -> dict[str, bool]:
@@ -166,6 +181,8 @@ def read_finished(path: Path, form: str, model_sha256: str) -> dict[str, bool]:
     data = path.read_bytes()
     end = _end_of_whole_lines(data, quoted=form == "csv")
     try:
+        if form == "jsonl" or not end:
+            _check_torn(data[end:], _BEGINS[form].encode())
         whole = data[:end].decode("utf-8")
         entries = _csv_entries(whole) if form == "csv" else _json_entries(whole)
     except (ValueError, KeyError, TypeError) as error:
@@ -190,6 +207,12 @@ def _end_of_whole_lines(data: bytes, *, quoted: bool) -> int:
     while quoted and end and data.count(b'"', 0, end) % 2:
         end = data.rfind(b"\n", 0, end - 1) + 1
     return end
+
+
+def _check_torn(line: bytes, begin: bytes) -> None:
+    """A torn line is cut off, and nothing else is: it must begin as those written here do."""
+    if line[: len(begin)] != begin[: len(line)]:
+        raise ValueError("not a line of results")
 
 
 def _csv_entries(whole: str) -> list[tuple[str, str | None]]:

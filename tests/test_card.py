@@ -18,7 +18,9 @@ from detector.training import card, evaluate
 from detector.training.card_figures import CALIBRATION_FILE, ROC_FILE
 from detector.training.card_tables import flat, number, percent, table
 from detector.training.evaluate import data_figures
+from detector.training.metrics import chance_calibration_error
 from detector.training.readings import films_of
+from detector.training.strangers import FOLDER_KIND
 from detector.training.weakness import weak_sentences
 
 SHA = "ab" * 32
@@ -239,8 +241,51 @@ def test_what_the_leakage_check_found_is_on_the_card(metrics):
                   "seen_in_training": [], "films": {"a": {"train": 12}}}
     text = card.render(replace(make_config(metrics), provenance=provenance), SHA)
     assert "| pictures shared | 2 |" in text and "| films, a, train | 12 |" in text
-    assert "3 training films were left out because" in text
+    assert "3 films were left out of training and validation because" in text
     assert "0 held-out films show a training picture" in text and "a/b.jpg" not in text
+
+
+def test_the_commands_measure_every_figure_that_is_on_the_card(metrics):
+    """What --outside and --second measured is lost by a command without them."""
+    plain = card.render(make_config(_trusted(metrics)), SHA)
+    assert "--outside" not in plain and "--second" not in plain
+    more = _trusted(metrics, second_training={"same_place": _figure(0.66)})
+    refused = more["test"]["scope"]["refused"]
+    refused[f"{FOLDER_KIND}multiregion"] = {"pictures": 31, "refused": _figure(0.7)}
+    text = card.render(make_config(more), SHA)
+    evaluating, trusting = (
+        text[text.index(f"python -m detector.training.{m} --weights"):].split("\npython")[0]
+        for m in ("evaluate", "trust")
+    )
+    assert "--outside ../shared/data/multiregion" in evaluating and "--second" not in evaluating
+    assert "--second" in trusting and "--outside" not in trusting
+
+
+def test_deletion_and_insertion_are_told_whichever_map_they_favour(metrics):
+    checks = {kind: {who: {"mean_probability": _figure(value)} for who, value in of.items()}
+              for kind, of in (("deletion", {"evidence": 0.51, "plain_gradcam": 0.53,
+                                             "random": 0.64}),
+                               ("insertion", {"evidence": 0.33, "plain_gradcam": 0.37,
+                                              "random": 0.17}))}
+    text = card.render(make_config(_trusted(metrics, **checks)), SHA)
+    (line,) = [line for line in text.splitlines() if line.startswith("- Mean P(fracture)")]
+    for value in ("0.510", "0.530", "0.640", "0.330", "0.370", "0.170"):
+        assert value in line
+
+
+def test_free_response_without_intact_films_is_said_to_flatter(metrics):
+    more = _trusted(metrics)
+    assert "flatter" not in card.render(make_config(more), SHA)
+    more["test"]["froc"]["fracatlas"]["films"] = more["test"]["fracatlas"]["fractured"]
+    assert "No intact film is among them" in card.render(make_config(more), SHA)
+
+
+def test_the_calibration_error_stands_beside_that_of_chance(metrics):
+    text = card.render(make_config(metrics), SHA)
+    head = next(i for i, line in enumerate(text.splitlines()) if "ECE by chance" in line)
+    cells = [cell.strip() for cell in text.splitlines()[head + 2].split("|")]
+    rows = metrics["test"]["fracatlas"]["calibration"]["reliability_after"]
+    assert cells[4] == f"{chance_calibration_error(rows)[0]:.3f}"
 
 
 def test_the_results_table_goes_between_the_marks(weights, tmp_path):

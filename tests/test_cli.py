@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +17,7 @@ import pytest
 from pypdf import PdfReader
 
 from detector import FractureDetector, __version__, cli, engine
+from detector.cli_ending import ended
 from detector.cli_options import BAD_USAGE, DONE, INTERRUPTED, SOME_UNREAD
 from detector.cli_predict import Progress
 from detector.output import COLUMNS, percent
@@ -86,6 +89,16 @@ def test_a_list_on_stdin(films, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{films / 'c.png'}\n\n{films / 'a.png'}\n"))
     assert run("predict", "-", "--format", "jsonl") == DONE
     assert file_names(entries(capsys.readouterr().out)) == ["c.png", "a.png"]
+
+
+def test_a_list_of_another_encoding_and_of_windows(films, capsys, monkeypatch):
+    odd = str(films / "h\udcf6he.png").encode("utf-8", "surrogateescape")
+    listed = io.BytesIO("\ufeff".encode() + bytes(films / "a.png") + b"\r\n\r\n" + odd + b"\r\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(listed, encoding="utf-8"))
+    assert run("predict", "-", "-", "--format", "jsonl") == SOME_UNREAD
+    rows = entries(capsys.readouterr().out)
+    assert file_names(rows) == ["a.png", "h\\udcf6he.png"]
+    assert "label" in rows[0] and "no such file" in rows[1]["error"]["message"]
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
@@ -228,6 +241,24 @@ def test_overlays_beside_the_results(films, tmp_path, capsys):
     assert sorted(p.name for p in (tmp_path / "overlays").iterdir()) == ["a.png", "b.png", "c.png"]
 
 
+def test_overlays_keep_their_names_when_films_come_in_between(films, tmp_path):
+    folder, overlays = tmp_path / "films", tmp_path / "films" / "overlays"
+    common = [folder, "--format", "csv", "--out", tmp_path / "o.csv", "--overlay", overlays]
+    (folder / "b").mkdir(parents=True)
+    (folder / "b" / "x.png").write_bytes((films / "a.png").read_bytes())
+    assert run("predict", *common) == DONE
+    before = (overlays / "x.png").read_bytes()
+    (folder / "a").mkdir()
+    (folder / "a" / "x.png").write_bytes((films / "b.png").read_bytes())
+    assert run("predict", *common, "--continue") == DONE
+    # Neither written over, nor read as films, though they lie below the folder that is read.
+    assert (overlays / "x.png").read_bytes() == before
+    assert sorted(path.name for path in overlays.iterdir()) == ["x-2.png", "x.png"]
+    assert len((tmp_path / "o.csv").read_text().splitlines()) == 3
+    assert run("predict", folder, "--overlay", folder) == BAD_USAGE
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b", "overlays"]
+
+
 def test_a_frame_is_chosen(films, capsys):
     assert run("predict", films / "a.png", "--frame", "5", "--format", "jsonl") == SOME_UNREAD
     assert "error" in json.loads(capsys.readouterr().out)
@@ -247,6 +278,55 @@ def test_a_report_on_what_is_no_film(films, tmp_path, capsys):
     assert run("report", films / "broken.jpg", "--out", out) == SOME_UNREAD
     assert "not a film" in capsys.readouterr().err and not out.exists()
     assert run("report", films / "a.png", "--out", out, "--field", "nothing") == BAD_USAGE
+
+
+def test_a_report_does_not_take_the_place_of_its_film(films, tmp_path, capsys):
+    film = tmp_path / "a.png"
+    film.write_bytes((films / "a.png").read_bytes())
+    assert run("report", film, "--out", film) == BAD_USAGE
+    assert film.read_bytes() == (films / "a.png").read_bytes()
+    assert "the film itself" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        (BrokenPipeError, DONE, ""),
+        (KeyboardInterrupt, INTERRUPTED, "\nx: interrupted.\n"),
+        (OSError(28, "No space left"), BAD_USAGE, "x: [Errno 28] No space left\n"),
+    ],
+)
+def test_an_end_before_its_time_is_a_sentence_and_a_code(fault, code, said, capsys):
+    def run() -> int:
+        raise fault
+
+    assert ended("x", run) == code
+    assert capsys.readouterr().err == said
+    with pytest.raises(ZeroDivisionError):  # a fault of ours is not hidden
+        ended("x", lambda: 1 // 0)
+
+
+CLOSED = """
+import sys
+from detector.cli_ending import ended
+sys.exit(ended("x", lambda: print("a reading", flush=True) or 0))
+"""
+
+
+@pytest.mark.parametrize(("into", "code", "said"), [("pipe", 0, ""), ("/dev/full", 2, "No space")])
+def test_a_stdout_that_takes_no_more_is_left_alone_at_exit(into, code, said):
+    if into == "pipe":
+        reader, writer = os.pipe()
+        os.close(reader)
+    else:
+        writer = os.open(into, os.O_WRONLY)
+    root = Path(cli.__file__).resolve().parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED], stdout=writer, stderr=subprocess.PIPE, text=True, cwd=root
+    )
+    os.close(writer)
+    assert done.returncode == code
+    assert said in done.stderr and "Exception ignored" not in done.stderr
 
 
 def test_a_missing_package_is_named_with_the_command_that_brings_it(

@@ -350,6 +350,51 @@ def test_weak_figures_become_sentences_with_their_figure():
     assert text.count("called 'fracture likely' in") == 1 and "in 34 %" in text
 
 
+def test_an_operating_point_that_keeps_less_than_it_promised_is_weak():
+    def point(share, films, high):
+        right = round(share * films)
+        return {"rule_out": {
+            "sensitivity": {"value": share, "low": share - 0.1, "high": high},
+            "confusion": {"true_positive": right, "false_negative": films - right,
+                          "true_negative": 0, "false_positive": 0},
+        }}
+
+    def of(source, *groups):
+        figures = {"operating_points": source}
+        figures["subgroups"] = {str(i): {"operating_points": g} for i, g in enumerate(groups)}
+        return "\n".join(weak_sentences({"fracatlas": figures}))
+
+    kept, missed = point(0.96, 70, 1.0), point(0.8, 25, 0.92)
+    assert of(kept) == ""
+    assert "On FracAtlas films, 0, 20 of 25 fractures are found at the rule-out point" in of(
+        kept, missed)
+    assert of(kept, point(0.9, 25, 0.97)) == ""  # a part of the films may well scatter
+    assert "63 of 70 fractures" in of(point(0.9, 70, 0.97))
+    assert of(point(0.8, 10, 0.97)) == ""  # too few to say
+
+
+def test_few_films_that_exact_probabilities_would_scatter_as_much_on_are_not_called_weak():
+    def figures(films):
+        rows = [{"predicted": 0.3, "observed": 0.5, "films": films}] * 15
+        error = {"value": 0.14, "low": 0.1, "high": 0.26}
+        return {"wrist": {"calibration": {"ece_after": error, "reliability_after": rows}}}
+
+    assert weak_sentences(figures(3)) == []
+    (sentence,) = weak_sentences(figures(300))
+    assert "off by 14 percentage points on average" in sentence
+    assert "exact probabilities would show 2 on" in sentence
+
+
+def test_a_small_subgroup_is_weak_when_its_whole_interval_lies_below_the_rest():
+    def group(value, high):
+        return {"films": 47, "fractured": 5, "auc": {"value": value, "low": 0.2, "high": high}}
+
+    figures = {"fracatlas": {"auc": {"value": 0.96, "low": 0.9, "high": 1.0},
+                             "subgroups": {"oblique": group(0.52, 0.8), "hip": group(0.8, 1.0)}}}
+    (sentence,) = weak_sentences(figures)
+    assert "oblique: AUC 0.52" in sentence and "5 fractured" in sentence
+
+
 def test_the_true_path_on_real_films(detector, fracatlas):
     records = some_films(films_of([fracatlas], "val"), 2)
     for record in records:

@@ -60,6 +60,20 @@ def test_two_classes_have_no_split(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_films_whose_file_names_repeat_are_told_apart(tmp_path: Path) -> None:
+    """Else two classes' 1.png, or the patients' image1.png, would be one unit of every interval."""
+    for i, place in enumerate(("fractured/p1", "fractured/p2", "normal/p1")):
+        draw(tmp_path / "own" / place / "image1.png", i)
+    for split in ("train", "test"):
+        for label in ("fractured", "normal"):
+            draw(tmp_path / "split" / split / label / "1.png")
+    for name, count in (("own", 3), ("split", 4)):
+        records = read_films(tmp_path / name).records
+        assert len({r.key for r in records}) == len({r.unit for r in records}) == count
+        assert {r.source for r in records} == {name}
+    assert "own/fractured/p1/image1.png" in {r.key for r in read_films(tmp_path / "own").records}
+
+
 def test_fracatlas_as_published(tmp_path: Path) -> None:
     draw(tmp_path / "images" / "Fractured" / "IMG1.jpg")
     draw(tmp_path / "images" / "Non_fractured" / "IMG2.jpg")
@@ -73,6 +87,7 @@ def test_fracatlas_as_published(tmp_path: Path) -> None:
     films = read_films(tmp_path)
     assert films.layout == "FracAtlas as published"
     first, second = films.records
+    assert first.key == f"{tmp_path.name}/IMG1.jpg"
     assert first.fractured and not second.fractured
     np.testing.assert_array_equal(first.boxes, [[3, 4, 5, 6]])
     np.testing.assert_array_equal(first.outlines[0], [[3, 4], [8, 4], [8, 10]])

@@ -74,6 +74,24 @@ def test_overlays_are_written_and_told_apart(films, tmp_path, detector):
     assert np.array_equal(cv2.imread(str(out / "film-2.png"))[..., ::-1], expected)
 
 
+def test_films_are_not_overwritten_by_overlays(films):
+    film, before = films / "film.png", (films / "film.png").read_bytes()
+    assert script.main([str(film), "--overlay", str(films)]) == 0
+    assert film.read_bytes() == before and (films / "film-2.png").exists()
+    with pytest.raises(SystemExit) as end:
+        script.main([str(films), "--overlay", str(films)])
+    assert end.value.code == 2
+
+
+def test_who_reads_no_further_ends_it_quietly(films, monkeypatch, capsys):
+    def closed(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(script.ResultFile, "write", closed)
+    assert script.main([str(films / "film.png")]) == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("arguments", [[], ["--nonsense", "x"], ["x.png", "--model", "/no/such"]])
 def test_wrong_usage_is_2(arguments, capsys):
     with pytest.raises(SystemExit) as end:

@@ -86,6 +86,17 @@ def test_calibration_error_by_hand():
     ]
 
 
+def test_exact_probabilities_show_an_error_by_chance_that_falls_with_the_films():
+    rng = np.random.default_rng(5)
+    for count, rounds in ((48, 300), (4000, 100)):
+        said = rng.beta(0.4, 1.6, size=count)
+        drawn = [metrics.calibration_error(rng.random(count) < said, said) for _ in range(rounds)]
+        by_chance, at_most = metrics.chance_calibration_error(metrics.reliability(said > 2, said))
+        assert by_chance == pytest.approx(np.mean(drawn), rel=0.15)
+        assert at_most == pytest.approx(np.percentile(drawn, 95), rel=0.2)
+        assert (by_chance > 0.05) == (count == 48)
+
+
 def test_bins_hold_equal_mass_however_skewed_the_probabilities():
     said = np.random.default_rng(0).beta(0.3, 4, size=411)
     films = [row["films"] for row in metrics.reliability(said > 0.5, said)]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from detector.training.layouts import read_manifest
+from detector.training.readings import films_of, without_seen
 from detector.training.sources import draw_phantoms, phantom_data, real_data
 
 SIZE = (96, 80)
@@ -75,6 +76,20 @@ def test_films_without_a_split_are_divided_by_picture(drawn: Path, tmp_path: Pat
     assert again.provenance == data.provenance
 
 
+def test_what_a_run_used_of_a_folder_without_a_split_is_never_tested_on(
+    drawn: Path, tmp_path: Path
+) -> None:
+    """The split was the run's own: a later evaluation takes the folder whole and must know."""
+    folder = as_classes(drawn, tmp_path / "classes", splits=False)
+    data = real_data([folder], 96, 0)
+    used = {f.record.path for f in (*data.train, *data.val)}
+    left = without_seen(films_of([folder], "test"), data.provenance)
+    assert 2 <= len(left) <= 4 and not used & {record.path for record in left}
+    with pytest.raises(ValueError, match="every one of these films"):
+        without_seen([film.record for film in data.train], data.provenance)
+    assert real_data([drawn], 96, 0).provenance["used_without_split"] == []
+
+
 def test_a_split_without_val_gives_a_tenth_of_train(drawn: Path, tmp_path: Path) -> None:
     folder = as_classes(drawn, tmp_path / "split", splits=True)
     for film in (folder / "val").rglob("*.png"):
@@ -105,7 +120,7 @@ def test_a_few_shared_pictures_are_left_out_of_train(drawn: Path, tmp_path: Path
     turned = cv2.rotate(cv2.imread(str(film), cv2.IMREAD_GRAYSCALE), cv2.ROTATE_180)
     cv2.imwrite(str(folder / "val" / "fractured" / "turned.png"), turned)
     data = real_data([folder], 96, 0)
-    assert data.provenance["left_out_of_training"] == [f"leaks/{film.name}"]
+    assert data.provenance["left_out_of_training"] == [f"leaks/train/fractured/{film.name}"]
     assert film.name not in {f.record.path.name for f in data.train}
     assert len(data.train) == 15 and len(data.val) == 7 == len(data.unseen_val)
 

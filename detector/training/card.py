@@ -23,6 +23,7 @@ from detector.training import card_results as results
 from detector.training import card_text as text
 from detector.training.card_figures import write_figures
 from detector.training.card_tables import flat, table
+from detector.training.strangers import FOLDER_KIND
 from detector.training.weakness import source_name, weak_sentences
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
@@ -174,7 +175,7 @@ def _counts(metrics: Mapping[str, Any]) -> Iterator[str]:
     for source, of_split in data["sources"].items():
         cells = [of_split.get(split) for split in splits]
         rows.append([source, *(f"{c['films']} ({c['fractured']})" if c else "–" for c in cells)])
-    yield "Films (fractured) by split:"
+    yield "Films (fractured) by split, as the folders hold them (*Leakage* says what was left out):"
     yield "\n".join(table(["source", *splits], rows))
 
 
@@ -185,16 +186,19 @@ def _leakage(config: ModelConfig) -> Iterator[str]:
                f"are byte-identical to a training file, and {data['shared_groups']} groups have "
                "films on both sides.")
     for name, what in (
-        ("left_out_of_training", "training films were left out because they show a held-out "
-         "picture"),
+        ("left_out_of_training", "films were left out of training and validation because they show "
+         "a picture of a later split (train gives way to val, both to test)"),
         ("seen_in_training", "held-out films show a training picture; they were never calibrated "
          "on and count in no figure"),
+        ("used_without_split", "films of folders without a split were trained or validated on; "
+         "they count in no figure"),
     ):
         if name in config.provenance:
             yield f"{len(config.provenance[name])} {what}."
     finding = config.provenance.get("leakage")
     if isinstance(finding, Mapping) and finding:
-        yield "What the leakage check found before training, turned and resized copies included:"
+        yield ("What the leakage check found before any film was left out, turned and resized "
+               "copies included:")
         yield "\n".join(table(["check", "finding"], flat(finding)))
 
 
@@ -209,20 +213,28 @@ def _training(config: ModelConfig) -> Iterator[str]:
     recipe = config.provenance.get("recipe")
     if isinstance(recipe, Mapping):
         yield "\n".join(table(["recipe", "value"], flat(recipe)))
-    shown = {"recipe", "leakage", "left_out_of_training", "seen_in_training", "trained", "commit",
-             "data_sha256"}
+    shown = {"recipe", "leakage", "left_out_of_training", "seen_in_training",
+             "used_without_split", "trained", "commit", "data_sha256"}
     rest = {k: v for k, v in config.provenance.items() if k not in shown}
     if rest:
         yield "\n".join(table(["provenance", "value"], flat(rest)))
 
 
 def _recreate(figures: Mapping[str, Any]) -> str:
-    modules = ["evaluate", *(["trust"] if "trust" in figures else [])]
+    more = {"evaluate": [
+        f"--outside ../shared/data/{kind.removeprefix(FOLDER_KIND)}"
+        for kind in figures.get("scope", {}).get("refused", {}) if kind.startswith(FOLDER_KIND)
+    ]}
+    if "trust" in figures:
+        second = figures["trust"].get("checks", {}).get("second_training")
+        more["trust"] = ["--second OTHER_WEIGHTS  # the recipe with another seed"] if second else []
     commands = [
-        f"python -m detector.training.{module} --weights weights --split test --write \\\n"
-        "    --data ../shared/data/fracatlas --data ../shared/data/sr2022 \\\n"
-        "    --data ../shared/data/multiregion_pictures"
-        for module in modules
+        " \\\n    ".join([
+            f"python -m detector.training.{module} --weights weights --split test --write",
+            "--data ../shared/data/fracatlas --data ../shared/data/sr2022",
+            "--data ../shared/data/multiregion_pictures", *own,
+        ])
+        for module, own in more.items()
     ]
     commands.append("python -m detector.training.card --weights weights   # from config.json alone")
     said = ("These commands measure the figures, keep them in `config.json` and write this card:"

@@ -8,6 +8,7 @@ from typing import Any
 from detector.training import card_trust
 from detector.training.card_figures import CALIBRATION_FILE, ROC_FILE
 from detector.training.card_tables import ABSENT, number, of, percent, table
+from detector.training.metrics import chance_calibration_error
 from detector.training.weakness import source_name
 
 Figures = Mapping[str, Any]
@@ -154,15 +155,17 @@ def _calibration(sources: Mapping[str, Figures], figures: Figures) -> Iterator[s
     bins = next(iter(measured.values()))["bins"]
     yield (f"Expected calibration error over {bins} bins of equal mass (its bootstrap interval "
            "lies high, as resampling adds error), and Brier score; before: the plain sigmoid of "
-           f"the logit. Of all films together, {of(whole['fractured'], whole['films'])} are "
+           "the logit. By chance: the error that exact probabilities would show on as many films, "
+           f"on average. Of all films together, {of(whole['fractured'], whole['films'])} are "
            "fractured.")
     rows = [
-        [name, number(c["ece_before"]), number(c["ece_after"]), number(c["brier_before"]),
-         number(c["brier_after"])]
+        [name, number(c["ece_before"]), number(c["ece_after"]),
+         f"{chance_calibration_error(c['reliability_after'])[0]:.3f}",
+         number(c["brier_before"]), number(c["brier_after"])]
         for name, c in measured.items()
     ]
     yield "\n".join(table(
-        ["films", "ECE before", "ECE after", "Brier before", "Brier after"], rows
+        ["films", "ECE before", "ECE after", "ECE by chance", "Brier before", "Brier after"], rows
     ))
     yield f"![Stated probability against share of fractured films]({CALIBRATION_FILE})"
 
@@ -266,7 +269,10 @@ def _scope(figures: Figures) -> Iterator[str]:
     yield "## Scope"
     yield ("Share of held-out limb films that are accepted, and of other pictures that are "
            "refused.")
-    rows = [[source_name(n), "accepted", ABSENT, percent(f)] for n, f in scope["accepted"].items()]
+    rows = [
+        [source_name(n), "accepted", figures.get(n, {}).get("films", ABSENT), percent(f)]
+        for n, f in scope["accepted"].items()
+    ]
     rows += [[n, "refused", f["pictures"], percent(f["refused"])]
              for n, f in scope["refused"].items()]
     yield "\n".join(table(["pictures", "should be", "number", "share"], rows))

@@ -17,7 +17,7 @@ def sections(figures: Figures) -> Iterator[str]:
     """Blocks of Markdown; a part that was not measured is left out."""
     if figures.get("froc"):
         yield "### Regions"
-        yield from _regions(figures["froc"])
+        yield from _regions(figures["froc"], figures)
     if figures.get("trust"):
         yield "### Trust in the heatmap"
         lines = list(_conclusions(figures["trust"]))
@@ -37,16 +37,19 @@ def _at(figures: Any, *path: str) -> Mapping[str, float] | None:
     return figures if is_estimate(figures) else None
 
 
-def _regions(froc: Figures) -> Iterator[str]:
+def _regions(froc: Figures, figures: Figures) -> Iterator[str]:
     measured = {n: f for n, f in froc.items() if isinstance(f, Mapping)
                 and "average_precision" in f}
     for name, f in measured.items():
         found = _at(f, "as_shown", "found")
         false = _at(f, "as_shown", "false_boxes_per_film")
         if found and false:
+            all_broken = figures.get(name, {}).get("fractured") == f["films"]
             yield (f"On {f['films']} {source_name(name)} with {f['fractures']} boxed fractures the "
                    f"boxes that are shown mark {percent(found)} of the fractures (IoU from 0.1), "
-                   f"with {number(false)} false boxes per film.")
+                   f"with {number(false)} false boxes per film."
+                   + (" No intact film is among them, where every box would be false, so these "
+                      "figures flatter." if all_broken else ""))
     if measured:
         rows = [
             [f"this model's regions, {source_name(name)}", "this card's", overlap, number(cell)]
@@ -68,6 +71,7 @@ def _conclusions(trust: Figures) -> Iterator[str]:
         if isinstance(f, Mapping) and "pointing" in f:
             yield from _of_source(source_name(name), f)
     checks = trust.get("checks", {})
+    yield from _blurred(checks)
     yield from _moved(checks.get("film_changed", {}))
     drawn = checks.get("rank_correlation_with_weights_drawn_anew", {})
     if drawn:
@@ -96,8 +100,8 @@ def _of_source(name: str, f: Figures) -> Iterator[str]:
     if not (ours and plain and centre and chance):
         return
     yield (f"{name}: the hottest point lies at a fracture on {percent(ours)} of the films; plain "
-           f"Grad-CAM of the same network {percent(plain)}, the film's centre {percent(centre)}, a "
-           f"random point {percent(chance)}.")
+           f"Grad-CAM of the same network at its deepest layer {percent(plain)}, the film's centre "
+           f"{percent(centre)}, a random point {percent(chance)}.")
     strict = f["pointing"].get("boxes_strict", {})
     ours, plain = _at(strict, "evidence"), _at(strict, "plain_gradcam")
     if ours and plain:
@@ -108,6 +112,23 @@ def _of_source(name: str, f: Figures) -> Iterator[str]:
         cells = [f"{group} {percent(_at(g, 'pointing'))}" for group, g in f.get(key, {}).items()]
         if len(cells) > 1:
             yield f"{name}, pointing {what}: {'; '.join(cells)}."
+
+
+def _blurred(checks: Figures) -> Iterator[str]:
+    """Deletion and insertion in words, whichever way they come out."""
+    cells = {
+        (kind, who): _at(checks, kind, who, "mean_probability")
+        for kind in ("deletion", "insertion") for who in ("evidence", "plain_gradcam", "random")
+    }
+    if not all(cells.values()):
+        return
+    said = [
+        f"{number(cells[kind, 'evidence'])} {how} (plain Grad-CAM "
+        f"{number(cells[kind, 'plain_gradcam'])}, places at random {number(cells[kind, 'random'])})"
+        for kind, how in (("deletion", "with the hottest parts blurred away, where less is better"),
+                          ("insertion", "with only the hottest parts sharp, where more is better"))
+    ]
+    yield f"Mean P(fracture) of {checks['films']} films: {'; '.join(said)}."
 
 
 def _moved(changed: Figures) -> Iterator[str]:

@@ -141,9 +141,11 @@ def _films(folder: Path) -> list[Path]:
     )  # fmt: skip
 
 
-def _read_classes(folder: Path, source: str, split: str | None = None) -> list[FilmRecord]:
+def _read_classes(folder: Path, root: Path, split: str | None = None) -> list[FilmRecord]:
+    """The films of a folder of two classes, named by their place under ``root``: the data set."""
     return [
-        FilmRecord(path=path, source=source, fractured=fractured, split=split)
+        FilmRecord(path=path, source=root.name, fractured=fractured, split=split,
+                   name=path.relative_to(root).as_posix())
         for fractured, children in _classes(folder).items()
         for child in children
         for path in _films(child)
@@ -160,17 +162,17 @@ def _split_folders(folder: Path) -> list[tuple[str, Path]]:
 
 def read_multiregion(folder: Path) -> list[FilmRecord]:
     """``{train,val,test}/{fractured,not fractured}``. File names repeat between the folders of the
-    published set, so ``FilmRecord.path`` tells two films apart there and ``key`` does not."""
+    published set, so a film's ``name`` holds its folders."""
     return [
         record
         for split, child in _split_folders(folder)
-        for record in _read_classes(child, folder.name, split)
+        for record in _read_classes(child, folder, split)
     ]
 
 
 def read_two_classes(folder: Path) -> list[FilmRecord]:
     """A folder with one subfolder per class, without a split."""
-    return _read_classes(folder, folder.name)
+    return _read_classes(folder, folder)
 
 
 def read_fracatlas(folder: Path) -> list[FilmRecord]:
@@ -188,10 +190,13 @@ def read_fracatlas(folder: Path) -> list[FilmRecord]:
         except (KeyError, TypeError, AttributeError, ValueError):
             log.info("%s is no COCO file and was left out", path.name)
     records = []
-    for record in _read_classes(folder / "images", folder.name):
+    for record in _read_classes(folder / "images", folder):
         boxes, outlines = places.get(record.path.name, _nowhere())
         own = attributes.get(record.path.name, {})
-        records.append(replace(record, boxes=boxes, outlines=outlines, attributes=own))
+        # No file name repeats in this set, so a film is known by it wherever its folder lies.
+        records.append(
+            replace(record, boxes=boxes, outlines=outlines, attributes=own, name="")
+        )
     # A film that the table lists and no folder holds is broken, not forgotten.
     seen = {record.path.name for record in records}
     missing = sorted(set(attributes) - seen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -170,6 +170,22 @@ def calibration_error(
     table = reliability(labels, probabilities, bins)
     off = sum(row["films"] * abs(row["predicted"] - row["observed"]) for row in table)
     return float(off / sum(row["films"] for row in table))
+
+
+def chance_calibration_error(
+    table: Sequence[Mapping[str, float]], rounds: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """The calibration error that exact probabilities would show on as many films: mean, and 95th
+    percentile.
+
+    ``table``: of ``reliability``. Few films a bin scatter about their probability, so the error of
+    a small group is never near zero (Roelofs et al. 2022).
+    """
+    said = np.array([row["predicted"] for row in table])
+    films = np.array([int(row["films"]) for row in table])
+    hits = np.random.default_rng(seed).binomial(films, said, size=(rounds, len(films)))
+    errors = np.abs(hits - films * said).sum(axis=1) / films.sum()
+    return float(errors.mean()), float(np.percentile(errors, 95))
 
 
 def brier(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

@@ -53,10 +53,8 @@ class Reading:
 
 def source_of(record: FilmRecord) -> str:
     """The name that a film's figures stand under: the role where its set has several, or the set.
-
-    Readers of class folders write "set/split/class" as the source; the set is its first part.
     """
-    return record.attributes.get("role") or record.source.split("/")[0]
+    return record.attributes.get("role") or record.source
 
 
 def read_record(detector: FractureDetector, record: FilmRecord) -> Reading:
@@ -122,7 +120,8 @@ def spread(
 
 
 def films_of(folders: Iterable[Path], split: str) -> list[FilmRecord]:
-    """The films of a split in all folders. A folder whose films carry no split is taken whole.
+    """The films of a split in all folders. A folder whose films carry no split is taken whole;
+    ``without_seen`` then leaves out what the weights were trained on.
 
     Raises:
         ValueError: a folder has no known layout, or there is no such film.
@@ -142,13 +141,19 @@ def without_seen(
 ) -> list[FilmRecord]:
     """The films whose picture the model was not trained on.
 
-    ``provenance``: the weights' own, in which training lists them (``seen_in_training``).
+    ``provenance``: the weights' own, in which training lists them: ``seen_in_training``, and of
+    folders without a split ``used_without_split``.
+
+    Raises:
+        ValueError: no film is left.
     """
-    seen = set(provenance.get("seen_in_training", ()))
+    seen = {*provenance.get("seen_in_training", ()), *provenance.get("used_without_split", ())}
     kept = [record for record in records if record.key not in seen]
+    if not kept:
+        raise ValueError("the model was trained or chosen on every one of these films")
     if len(kept) < len(records):
-        log.warning("%d films show a picture of the model's training and are left out",
-                    len(records) - len(kept))
+        log.warning("%d films were used in the model's training, or show a picture of it, and are "
+                    "left out", len(records) - len(kept))
     return kept
 
 

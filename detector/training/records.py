@@ -19,7 +19,8 @@ class FilmRecord:
     (M, 2) x, y in film pixels, or None where only the box is known. A fractured film without boxes
     has a fracture at an unknown place. ``group``: films that show the same picture share one;
     empty means unique. ``split`` is None where the data set has none. ``attributes`` holds whatever
-    else the set says of the film (region, view, hardware, role ...), as strings.
+    else the set says of the film (region, view, hardware, role ...), as strings. ``name`` tells
+    films apart where file names repeat within the source; empty: the file's name.
     """
 
     path: Path
@@ -30,6 +31,7 @@ class FilmRecord:
     boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
     outlines: tuple[np.ndarray | None, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
 
     @property
     def located(self) -> bool:
@@ -38,8 +40,8 @@ class FilmRecord:
 
     @property
     def key(self) -> str:
-        """Identifies the film across runs and machines: source and file name."""
-        return f"{self.source}/{self.path.name}"
+        """Identifies the film across runs and machines: source and name, no path of a machine."""
+        return f"{self.source}/{self.name or self.path.name}"
 
     @property
     def unit(self) -> str:

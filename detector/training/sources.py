@@ -75,6 +75,7 @@ def real_data(
     for films in sets:
         has_split = any(record.split for record in films.records)
         (records if has_split else loose).extend(films.records)
+    without_split = {record.path for record in loose}
     if loose:
         records += split_films(group_films(loose, cache=cache), FRACTIONS, seed)
     finding = leakage(records, cache=cache)
@@ -116,6 +117,8 @@ def real_data(
             "seen_in_training": sorted(
                 r.key for r in records if r.path in finding.seen and not removed
             ),
+            # A folder without a split looks the same to a later evaluation, which takes it whole.
+            "used_without_split": sorted(r.key for r in used if r.path in without_split),
         },
     )
     for name, part in (("train", data.train), ("val", data.val)):

@@ -20,6 +20,7 @@ from detector.training.metrics import share
 from detector.training.readings import spread
 
 COUNT = 20  # pictures of each kind
+FOLDER_KIND = "pictures in "  # and the folder's name
 _WORDS = ("the patient file of last week was moved to the second floor please sign here and "
           "return by friday invoice number total amount due meeting notes agenda").split()
 
@@ -153,7 +154,7 @@ def refusal_figures(
     """
     kinds: dict[str, list[Any]] = dict(drawn_pictures(count))
     for folder in outside:
-        kinds[f"pictures in {folder.name}"] = folder_pictures(folder)
+        kinds[f"{FOLDER_KIND}{folder.name}"] = folder_pictures(folder)
 
     def refused(picture: Any) -> bool:
         try:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from detector.training.metrics import chance_calibration_error
+
 # (source, figure, mark): more is better. Figures are paths into the source's figures.
 MARKS = (
     ("fracatlas", "auc", 0.95),
@@ -23,6 +25,12 @@ MARKS = (
 )
 SUBGROUP_GAP = 0.04  # of AUC below all films of the source
 SUBGROUP_FRACTURED = 8  # fewer say too little
+SUBGROUP_LEAST = 5  # as many are enough where the whole interval lies below all films
+PROMISES = (  # what the operating points were chosen for: point, figure, mark, its films in words
+    ("rule_out", "sensitivity", 0.95, "fractures are found at the rule-out point"),
+    ("rule_in", "specificity", 0.95, "intact films lie below the rule-in point"),
+)
+PROMISED_FILMS = 15  # of a source; fewer say too little
 ECE_MARK = 0.05
 REVERSAL_MARK = 0.02
 ACCEPTED_MARK = 0.99
@@ -52,8 +60,8 @@ def source_name(source: str) -> str:
 def weak_sentences(figures: Mapping[str, Any]) -> list[str]:
     """Sentences about the figures of one split that stay under their mark, each with its figure
     and 95 % interval; none where all reach it."""
-    return [*_under_marks(figures), *_subgroups(figures), *_calibration(figures),
-            *_refused(figures), *_crops(figures), *_changes(figures)]
+    return [*_under_marks(figures), *_promises(figures), *_subgroups(figures),
+            *_calibration(figures), *_refused(figures), *_crops(figures), *_changes(figures)]
 
 
 def _look_up(figures: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:
@@ -90,6 +98,30 @@ def _under_marks(figures: Mapping[str, Any]) -> Iterator[str]:
                f"the mark was {goal}.")
 
 
+def _promises(figures: Mapping[str, Any]) -> Iterator[str]:
+    """Where an operating point keeps less than it was chosen for: per source by its figure, per
+    subgroup where the whole interval lies below."""
+    for source in SOURCES:
+        of_source = figures.get(source, {})
+        groups = {"": of_source, **of_source.get("subgroups", {})}
+        for point, kind, mark, what in PROMISES:
+            for name, group in groups.items():
+                figure = _look_up(group, f"operating_points.{point}.{kind}")
+                if figure is None or figure["high" if name else "value"] >= mark:
+                    continue
+                confusion = group["operating_points"][point]["confusion"]
+                right, wrong = (("true_positive", "false_negative") if kind == "sensitivity"
+                                else ("true_negative", "false_positive"))
+                films = confusion[right] + confusion[wrong]
+                if not name and films < PROMISED_FILMS:
+                    continue
+                where = f"{source_name(source)}, {name}" if name else source_name(source)
+                yield (
+                    f"On {where}, {confusion[right]} of {films} {what} "
+                    f"({_interval(figure, True)}), which was chosen for {100 * mark:.0f} %."
+                )
+
+
 def _subgroups(figures: Mapping[str, Any]) -> Iterator[str]:
     for source in SOURCES:
         of_source = figures.get(source, {})
@@ -97,9 +129,11 @@ def _subgroups(figures: Mapping[str, Any]) -> Iterator[str]:
             continue
         whole = of_source["auc"]["value"]
         for name, group in of_source.get("subgroups", {}).items():
-            if "auc" not in group or group["fractured"] < SUBGROUP_FRACTURED:
+            if "auc" not in group:
                 continue
-            if group["auc"]["value"] < whole - SUBGROUP_GAP:
+            below = group["auc"]["high"] < whole
+            enough = group["fractured"] >= (SUBGROUP_LEAST if below else SUBGROUP_FRACTURED)
+            if enough and group["auc"]["value"] < whole - SUBGROUP_GAP:
                 yield (
                     f"{source_name(source)}, {name}: AUC {group['auc']['value']:.2f} "
                     f"({_interval(group['auc'], False)}; {group['films']} films, "
@@ -110,11 +144,18 @@ def _subgroups(figures: Mapping[str, Any]) -> Iterator[str]:
 def _calibration(figures: Mapping[str, Any]) -> Iterator[str]:
     for source in SOURCES:
         error = _look_up(figures, f"{source}.calibration.ece_after")
-        if error and error["value"] > ECE_MARK:
+        if not error or error["value"] <= ECE_MARK:
+            continue
+        # So few films that exact probabilities would often show as much: that says nothing.
+        by_chance, at_most = chance_calibration_error(
+            figures[source]["calibration"]["reliability_after"]
+        )
+        if error["value"] > at_most:
             yield (
                 f"On {source_name(source)}, the stated probability is off by "
                 f"{100 * error['value']:.0f} percentage points on average "
-                f"({_interval(error, True)})."
+                f"({_interval(error, True)}); exact probabilities would show "
+                f"{100 * by_chance:.0f} on as many films."
             )
 
 
