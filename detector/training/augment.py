@@ -56,8 +56,8 @@ class View(Enum):
     """What of a film a sample shows.
 
     FREE keeps a fracture in view nearly always; WHOLE cuts nothing off; ASIDE is a close-up as far
-    from every fracture as a few draws find, FOCUS one of a fracture: a close look must not be a
-    sign of either.
+    from every fracture as a few draws find, FOCUS one of a fracture. How much of a film is shown
+    must not be a sign of its label, see ``plan_epoch``.
     """
 
     FREE = "free"
@@ -68,7 +68,7 @@ class View(Enum):
 
 _CLOSE = (1.2, 2.6)
 # Ranges; 1: the film fits the canvas.
-_ZOOM = {View.FREE: (0.8, 1.9), View.WHOLE: (0.75, 0.95), View.ASIDE: _CLOSE, View.FOCUS: _CLOSE}
+_ZOOM = {View.FREE: (0.8, 1.9), View.WHOLE: (0.75, 1.0), View.ASIDE: _CLOSE, View.FOCUS: _CLOSE}
 
 
 def random_warp(

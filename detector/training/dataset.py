@@ -77,44 +77,40 @@ class Draw:
 
 
 def plan_epoch(films: Sequence[CachedFilm], recipe: Recipe, epoch: int) -> list[Draw]:
-    """The draws of one epoch, shuffled; see ``Recipe`` for what it holds."""
+    """The draws of one epoch, shuffled; see ``Recipe`` for what it holds.
+
+    How much of a film is shown must not tell its label. So close-ups of fractures stand against
+    those beside them, close-ups of intact films against both; and where a source's fractures have
+    no known place, so that nothing may be cut off, its intact films are shown whole too.
+    """
     rng = np.random.default_rng([recipe.seed, epoch, 2**31])
-    sources = by_source(films)
-    shown: list[int] = []
-    plenty: list[int] = []
-    aside: list[int] = []
-    for indices in sources:
+    shown: list[Draw] = []
+    plenty: list[Draw] = []
+    aside: list[Draw] = []
+    for indices in by_source(films):
         intact = [i for i in indices if not films[i].record.fractured]
         fractured = [i for i in indices if films[i].record.fractured]
+        located = [i for i in fractured if films[i].places.polygons]
+        usual = View.FREE if len(located) == len(fractured) else View.WHOLE
+        views = dict.fromkeys(indices, usual)
+        views |= dict.fromkeys(located, View.FREE)
+        chosen = _choose(rng, located, round(recipe.close * len(located)))
+        views |= dict.fromkeys(chosen, View.FOCUS)
+        if usual is View.FREE:
+            # Half as many: those beside fractures come to them.
+            chosen = _choose(rng, intact, round(recipe.close / 2 * len(intact)))
+            views |= dict.fromkeys(chosen, View.ASIDE)
         if len(indices) < 100:
-            shown += indices * recipe.repeats
+            shown += [Draw(i, views[i]) for i in indices] * recipe.repeats
         else:
-            shown += fractured
-            plenty += intact
-        aside += _choose(rng, _located(films, indices), max(0, len(fractured) - len(intact)))
-    shown += _choose(rng, plenty, recipe.intact)
-    aside += _choose(rng, _located(films, range(len(films))), recipe.crops)
-
-    # As many close-ups of fractures as beside them, of at most half of a source's fractured films.
-    focus: set[int] = set()
-    for indices in sources:
-        located = _located(films, indices)
-        count = sum(i in set(located) for i in aside)
-        focus.update(_choose(rng, located, min(count, len(located) // 2)))
-
-    def view(film: int) -> View:
-        if film in focus:
-            return View.FOCUS
-        # The fracture is somewhere: none of the film may be cut off.
-        unknown = films[film].record.fractured and not films[film].places.polygons
-        return View.WHOLE if unknown else View.FREE
-
-    draws = [Draw(i, view(i)) for i in shown] + [Draw(i, View.ASIDE) for i in aside]
+            shown += [Draw(i, views[i]) for i in fractured]
+            plenty += [Draw(i, views[i]) for i in intact]
+        lacking = max(0, len(fractured) - len(intact))
+        aside += [Draw(i, View.ASIDE) for i in _choose(rng, located, lacking)]
+    draws = shown + aside + [plenty[k] for k in _choose(rng, range(len(plenty)), recipe.intact)]
+    everywhere = [i for i, film in enumerate(films) if film.places.polygons]
+    draws += [Draw(i, View.ASIDE) for i in _choose(rng, everywhere, recipe.crops)]
     return [draws[i] for i in rng.permutation(len(draws))]
-
-
-def _located(films: Sequence[CachedFilm], indices: Iterable[int]) -> list[int]:
-    return [i for i in indices if films[i].places.polygons]
 
 
 def by_source(films: Sequence[CachedFilm]) -> list[list[int]]:

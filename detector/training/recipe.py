@@ -14,19 +14,20 @@ class Recipe:
     than a hundred films each film ``repeats`` times; ``crops`` close-ups of fractured films that
     leave every outline out, as intact, and more of them from a source that has fewer intact films
     than fractured ones, until it has as many: a source's look must not be a sign of a fracture. Nor
-    a close look: as many fractured films, at most half of a source's, are shown as close-ups of the
-    fracture.
+    must a close look: a share ``close`` of the fractured films is shown as close-ups of the
+    fracture, half that share of the intact ones as close-ups of anything.
     """
 
-    epochs: int = 22
+    epochs: int = 26
     batch: int = 16
-    sizes: tuple[int, ...] = (320, 384, 448)  # longest side in equal shares of the epochs
+    sizes: tuple[int, ...] = (320, 384, 448, 448)  # longest side in equal shares of the epochs
     # The input in use against the last of the sizes, to the next 32 pixels: training zooms in, so
     # a film that fits shows its fractures smaller than they were taught (Touvron et al. 2019).
     input_scale: float = 8 / 7
     intact: int = 1000
     repeats: int = 5
     crops: int = 200
+    close: float = 0.4
 
     channels: int = 128
     stride: int = 8
@@ -50,6 +51,8 @@ class Recipe:
             raise ValueError(f"sizes must be multiples of 32 from 64 on, not {self.sizes}")
         if not 0.5 <= self.input_scale <= 2:
             raise ValueError(f"input_scale must be in [0.5, 2], not {self.input_scale}")
+        if not 0 <= self.close <= 1:
+            raise ValueError(f"close is a share of the films in [0, 1], not {self.close}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a share of the steps in [0, 1), not {self.warmup}")
 
