@@ -80,7 +80,7 @@ def test_whole_cuts_nothing_off() -> None:
         assert moved.min() >= -1e-6 and (moved.max(0) <= np.array(CANVAS[::-1]) + 1e-6).all()
 
 
-def test_free_keeps_the_fracture_and_close_up_leaves_it_out() -> None:
+def test_views_keep_the_fracture_or_leave_it_out() -> None:
     rng = np.random.default_rng(4)
     film, places = disc((300, 220), 170, 60, 8)
 
@@ -93,7 +93,23 @@ def test_free_keeps_the_fracture_and_close_up_leaves_it_out() -> None:
         return found
 
     assert np.mean([label == (1, 1) for label in labels(View.FREE)]) > 0.9
-    assert np.mean([label == (0, 1) for label in labels(View.CLOSE_UP)]) > 0.75
+    assert np.mean([label == (1, 1) for label in labels(View.FOCUS)]) > 0.95
+    assert np.mean([label == (0, 1) for label in labels(View.ASIDE)]) > 0.75
+
+
+def test_both_close_ups_zoom_alike_and_stay_on_the_film() -> None:
+    rng = np.random.default_rng(5)
+    film, places = disc((300, 220), 170, 60, 8)
+    zooms = {}
+    for view in (View.FOCUS, View.ASIDE):
+        found = [random_warp(rng, film.shape, CANVAS, places, view) for _ in range(400)]
+        zooms[view] = [np.sqrt(abs(np.linalg.det(m[:, :2]))) for m in found]
+        white = np.full(film.shape, 255, np.uint8)
+        assert np.mean([(warp_film(white, m, CANVAS) > 0).mean() for m in found]) > 0.85
+    for share in (0.05, 0.5, 0.95):
+        assert np.quantile(zooms[View.FOCUS], share) == pytest.approx(
+            np.quantile(zooms[View.ASIDE], share), rel=0.1
+        )
 
 
 def square(x: float, y: float, side: float) -> Places:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from detector.training.augment import Places
+from detector.training.augment import Places, View
 from detector.training.dataset import CachedFilm, EpochDataset, cache_films, plan_epoch, read_film
 from detector.training.recipe import Recipe
 from detector.training.records import FilmRecord
@@ -60,12 +60,30 @@ def test_films_that_cannot_be_read_come_back_with_their_reason(tmp_path: Path) -
 def test_an_epoch_holds_what_the_recipe_says() -> None:
     large, small = films(120, "large"), films(10, "small", located=False)
     plan = plan_epoch([*large, *small], RECIPE, 0)
-    crops = [draw.film for draw in plan if draw.close_up]
-    assert len(crops) == RECIPE.crops == len(set(crops)) and all(i % 2 == 0 for i in crops)
-    whole = Counter(draw.film for draw in plan if not draw.close_up)
-    assert [whole[i] for i in range(0, 120, 2)] == [1] * 60  # every fractured film
-    assert sum(whole[i] for i in range(1, 120, 2)) == RECIPE.intact
-    assert [whole[i] for i in range(120, 130)] == [RECIPE.repeats] * 10  # a small source repeats
+    crops = [draw.film for draw in plan if draw.view is View.ASIDE and draw.film % 2 == 0]
+    assert len(crops) == RECIPE.crops == len(set(crops))
+    focus = [draw.film for draw in plan if draw.view is View.FOCUS]
+    assert len(set(focus)) == round(RECIPE.close * 60) and all(i % 2 == 0 for i in focus)
+    shown = Counter(draw.film for draw in plan)
+    shown.subtract(crops)
+    assert [shown[i] for i in range(0, 120, 2)] == [1] * 60  # every fractured film
+    assert sum(shown[i] for i in range(1, 120, 2)) == RECIPE.intact
+    assert [shown[i] for i in range(120, 130)] == [RECIPE.repeats] * 10  # a small source repeats
+
+
+def test_a_close_look_is_no_sign_of_either_label() -> None:
+    """One source with as many intact films as are drawn, without close-ups beside fractures."""
+    recipe = replace(RECIPE, crops=0, intact=60)
+    plan = plan_epoch(films(120, "large"), recipe, 0)
+    views = Counter((draw.film % 2 == 0, draw.view) for draw in plan)
+    assert views[True, View.FOCUS] == 2 * views[False, View.ASIDE] == 24
+    assert views[True, View.FREE] == 36 and views[False, View.FREE] == 48
+
+
+def test_how_much_of_a_film_is_shown_does_not_tell_its_label() -> None:
+    """A source whose fractures have no place: its intact films are shown as its fractured ones."""
+    plan = plan_epoch(films(40, "wrists", located=False), RECIPE, 0)
+    assert {(draw.film % 2, draw.view) for draw in plan} == {(0, View.WHOLE), (1, View.WHOLE)}
 
 
 def test_epochs_draw_different_intact_films_in_a_different_order() -> None:
@@ -107,15 +125,17 @@ def test_samples_have_the_shapes_that_the_network_takes(stride: int) -> None:
         assert film.shape == (1, rows, cols) and 0 <= film.min() and film.max() <= 1
         assert places.shape == place_weight.shape == (rows // stride, cols // stride)
         assert {t.dtype for t in (film, label, label_weight, places)} == {torch.float32}
-        labels.add((float(label), dataset.draws[index].close_up))
-    assert {(1.0, False), (0.0, False), (0.0, True)} <= labels
+        labels.add((float(label), dataset.draws[index].view))
+    assert {(1.0, View.FREE), (1.0, View.FOCUS), (0.0, View.FREE), (0.0, View.ASIDE)} <= labels
 
 
-def test_close_ups_are_taught_as_intact() -> None:
+def test_close_ups_beside_fractures_are_taught_as_intact() -> None:
     corner = Places((np.array([[2.0, 2], [8, 2], [8, 8], [2, 8]]),))
     pool = [replace(f, places=corner) if f.record.fractured else f for f in films(40, "one")]
-    dataset = EpochDataset(pool, replace(RECIPE, crops=20), 0)
-    targets = [dataset[i][1:3] for i, draw in enumerate(dataset.draws) if draw.close_up]
+    dataset = EpochDataset(pool, replace(RECIPE, crops=20, intact=0), 0)
+    aside = [i for i, draw in enumerate(dataset.draws)
+             if draw.view is View.ASIDE and pool[draw.film].record.fractured]
+    targets = [dataset[i][1:3] for i in aside]
     known = [float(label) for label, weight in targets if weight > 0]
     assert len(targets) == 20 and len(known) > 10 and np.mean(known) < 0.2
 

@@ -53,15 +53,22 @@ class Target:
 
 
 class View(Enum):
-    """What of a film a sample shows, as its range of zoom (1: the film fits the canvas).
+    """What of a film a sample shows.
 
-    FREE keeps a fracture in view nearly always; WHOLE cuts nothing off; CLOSE_UP shows a part as
-    far from every fracture as a few draws find.
+    FREE keeps a fracture in view nearly always; WHOLE cuts nothing off; ASIDE is a close-up as far
+    from every fracture as a few draws find, FOCUS one of a fracture. How much of a film is shown
+    must not be a sign of its label, see ``plan_epoch``.
     """
 
-    FREE = (0.8, 1.9)
-    WHOLE = (0.75, 0.95)
-    CLOSE_UP = (1.2, 2.6)
+    FREE = "free"
+    WHOLE = "whole"
+    ASIDE = "aside"
+    FOCUS = "focus"
+
+
+_CLOSE = (1.2, 2.6)
+# Ranges; 1: the film fits the canvas.
+_ZOOM = {View.FREE: (0.8, 1.9), View.WHOLE: (0.75, 1.0), View.ASIDE: _CLOSE, View.FOCUS: _CLOSE}
 
 
 def random_warp(
@@ -85,7 +92,7 @@ def random_warp(
         quarter = int(rng.integers(4))
     turned = (width, height) if quarter % 2 else (height, width)
     fit = min(rows / turned[0], cols / turned[1])
-    low, high = view.value
+    low, high = _ZOOM[view]
     zoom = fit * np.exp(rng.uniform(np.log(low), np.log(high)))
     tilt = float(np.clip(rng.normal(0, 5 if view is View.WHOLE else 10), -30, 30))
     angle = np.deg2rad(90 * quarter + tilt)
@@ -102,10 +109,15 @@ def random_warp(
         slack = np.maximum(middle - extent / 2, 0)
     else:
         slack = np.abs(extent - middle * 2) / 2 + 0.04 * middle
-    avoid = view is View.CLOSE_UP
+    centre = np.array([width / 2, height / 2])
+    if view is View.FOCUS and places.polygons:
+        polygon = places.polygons[int(rng.integers(len(places.polygons)))]
+        place = (polygon.min(axis=0) + polygon.max(axis=0)) / 2
+        return _onto(rng, linear, centre, place, middle, slack)
+    avoid = view is View.ASIDE
     best, best_seen = None, None
     for _ in range(6 if places.polygons else 1):
-        offset = middle + rng.uniform(-slack, slack) - linear @ np.array([width / 2, height / 2])
+        offset = middle + rng.uniform(-slack, slack) - linear @ centre
         matrix = np.concatenate([linear, offset[:, None]], axis=1)
         if not places.polygons:
             return matrix
@@ -115,6 +127,17 @@ def random_warp(
         if (avoid and best_seen == 0) or (not avoid and (best_seen > 0.9 or rng.random() < 0.02)):
             break
     return best
+
+
+def _onto(
+    rng: np.random.Generator, linear: np.ndarray, centre: np.ndarray, place: np.ndarray,
+    middle: np.ndarray, slack: np.ndarray,
+) -> np.ndarray:
+    """The matrix that brings ``place`` somewhere into the inner canvas, no further off the film
+    than other views go."""
+    wanted = middle * 2 * rng.uniform(0.2, 0.8, size=2) - linear @ place
+    offset = np.clip(wanted + linear @ centre - middle, -slack, slack) + middle - linear @ centre
+    return np.concatenate([linear, offset[:, None]], axis=1)
 
 
 def _visible(polygon: np.ndarray, canvas: tuple[int, int]) -> float:

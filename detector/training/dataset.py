@@ -70,32 +70,46 @@ def cache_films(
 
 @dataclass(frozen=True)
 class Draw:
-    """One sample of an epoch: which film, and whether as a close-up that leaves fractures out."""
+    """One sample of an epoch: which film, and what of it."""
 
     film: int
-    close_up: bool = False
+    view: View
 
 
 def plan_epoch(films: Sequence[CachedFilm], recipe: Recipe, epoch: int) -> list[Draw]:
-    """The draws of one epoch, shuffled; see ``Recipe`` for what it holds."""
+    """The draws of one epoch, shuffled; see ``Recipe`` for what it holds.
+
+    How much of a film is shown must not tell its label. So close-ups of fractures stand against
+    those beside them, close-ups of intact films against both; and where a source's fractures have
+    no known place, so that nothing may be cut off, its intact films are shown whole too.
+    """
     rng = np.random.default_rng([recipe.seed, epoch, 2**31])
-    draws: list[Draw] = []
-    plenty: list[int] = []
+    shown: list[Draw] = []
+    plenty: list[Draw] = []
+    aside: list[Draw] = []
     for indices in by_source(films):
         intact = [i for i in indices if not films[i].record.fractured]
         fractured = [i for i in indices if films[i].record.fractured]
-        if len(indices) < 100:
-            draws += [Draw(i) for i in indices] * recipe.repeats
-        else:
-            draws += [Draw(i) for i in fractured]
-            plenty += intact
         located = [i for i in fractured if films[i].places.polygons]
+        usual = View.FREE if len(located) == len(fractured) else View.WHOLE
+        views = dict.fromkeys(indices, usual)
+        views |= dict.fromkeys(located, View.FREE)
+        chosen = _choose(rng, located, round(recipe.close * len(located)))
+        views |= dict.fromkeys(chosen, View.FOCUS)
+        if usual is View.FREE:
+            # Half as many: those beside fractures come to them.
+            chosen = _choose(rng, intact, round(recipe.close / 2 * len(intact)))
+            views |= dict.fromkeys(chosen, View.ASIDE)
+        if len(indices) < 100:
+            shown += [Draw(i, views[i]) for i in indices] * recipe.repeats
+        else:
+            shown += [Draw(i, views[i]) for i in fractured]
+            plenty += [Draw(i, views[i]) for i in intact]
         lacking = max(0, len(fractured) - len(intact))
-        draws += [Draw(i, close_up=True) for i in _choose(rng, located, lacking)]
-    draws += [Draw(i) for i in _choose(rng, plenty, recipe.intact)]
-
-    located = [i for i, f in enumerate(films) if f.places.polygons]
-    draws += [Draw(i, close_up=True) for i in _choose(rng, located, recipe.crops)]
+        aside += [Draw(i, View.ASIDE) for i in _choose(rng, located, lacking)]
+    draws = shown + aside + [plenty[k] for k in _choose(rng, range(len(plenty)), recipe.intact)]
+    everywhere = [i for i, film in enumerate(films) if film.places.polygons]
+    draws += [Draw(i, View.ASIDE) for i in _choose(rng, everywhere, recipe.crops)]
     return [draws[i] for i in rng.permutation(len(draws))]
 
 
@@ -142,13 +156,7 @@ class EpochDataset(Dataset):
         """Canvas (H, W) uint8 and its target."""
         film = self.films[draw.film]
         pixels, places, fractured = film.pixels, film.places, film.record.fractured
-        if draw.close_up:
-            view = View.CLOSE_UP
-        elif fractured and not places.polygons:
-            view = View.WHOLE  # the fracture is somewhere: none of the film may be cut off
-        else:
-            view = View.FREE
-        matrix = random_warp(rng, pixels.shape, self.canvas, places, view)
+        matrix = random_warp(rng, pixels.shape, self.canvas, places, draw.view)
         canvas = warp_film(pixels, matrix, self.canvas)
         # Every source lends its grey levels equally often, however few films it has.
         source = self.sources[int(rng.integers(len(self.sources)))]
