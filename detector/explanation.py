@@ -161,7 +161,8 @@ def overlay(
     """The film with its heat: uint8 RGB (H, W, 3).
 
     Colour and opacity follow the heat; below ``threshold`` (default: the calibration's floor) the
-    film is left as it is. The contour marks the rule-in point.
+    film is left as it is. The contour marks the rule-in point; a map that is relative to the film
+    (``heat.scale`` is None) has no such point and no contour.
 
     Args:
         grey: film uint8 (H, W).
@@ -183,7 +184,7 @@ def overlay(
     stays = cv2.LUT(level, np.round(255 * (1 - alpha)).astype(np.uint8))
     glow = np.round(colours * alpha[:, None]).astype(np.uint8)
     light = cv2.LUT(cv2.merge([level] * 3), glow[None])
-    if contour:
+    if contour and heat.scale is not None:
         _draw_contour(stays, light, heat_there >= calibration.rule_in)
     return _blend(grey, stays, light, step)
 

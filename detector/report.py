@@ -292,11 +292,10 @@ def _draw_pictures(canvas: Canvas, prediction: Prediction, top: float, room: flo
             f"Evidence: colour from {percent(points.floor)}, white line from "
             f"{percent(points.rule_in)} at that place"
         )
-        fixed = prediction.heat.scale is not None
-        if not fixed:
+        if prediction.heat.scale is None:
             method = METHODS[prediction.method]
             caption = f"Map by {method}, relative to this film, not calibrated"
-        pictures.append((prediction.overlay(contour=fixed), caption))
+        pictures.append((prediction.overlay(), caption))
     height, width = prediction.grey.shape
     half = (WIDTH - 5 * mm) / 2
     scale = min(half / width, room / height)

@@ -215,6 +215,14 @@ def test_the_contour_lies_at_the_rule_in_point() -> None:
     )  # 0.5 is below rule-in
 
 
+def test_a_map_that_is_relative_to_its_film_has_no_contour() -> None:
+    heat = Heat(_heat((20, 10, 3.0)).on_film(8), FILM, None)
+    assert heat.on_film().max() > PLACE.rule_in
+    np.testing.assert_array_equal(
+        overlay(GREY, heat, PLACE), overlay(GREY, heat, PLACE, contour=False)
+    )
+
+
 @pytest.mark.parametrize("wrong", [{"opacity": 1.1}, {"opacity": -0.1}, {"threshold": 2},
                                    {"opacity": float("nan")}])  # fmt: skip
 def test_shares_out_of_range_are_refused(wrong: dict) -> None:
