@@ -12,7 +12,7 @@ from archive.films import fetched
 from archive.rows import Rows
 from detector import FractureDetector
 from detector.errors import RadiographError
-from detector.names import picture_stem
+from detector.names import free_name, picture_stem
 from detector.prediction import Prediction
 
 THUMBNAIL = 512  # longest side of an overlay, px
@@ -70,7 +70,7 @@ def score_part(detector: FractureDetector, part: Part, order: Order) -> ScoredPa
     for film, reading in zip(part.films, _readings(detector, part.films, order), strict=True):
         rows.add(film, reading)
         if order.overlays and isinstance(reading, Prediction):
-            overlays[_free_name(film, overlays)] = thumbnail(reading)
+            overlays[_picture_name(film, overlays)] = thumbnail(reading)
     return ScoredPart(part.number, len(part.films), rows.unread, rows.data(), overlays)
 
 
@@ -109,12 +109,7 @@ def thumbnail(prediction: Prediction) -> bytes:
     return data.tobytes()
 
 
-def _free_name(film: str, taken: dict[str, bytes]) -> str:
+def _picture_name(film: str, taken: dict[str, bytes]) -> str:
     """The film's own name as a JPEG; two of one name in a part are told apart by a number."""
-    name = stem = picture_stem(film)
     used = {other.lower() for other in taken}  # some file systems do not tell cases apart
-    number = 1
-    while f"{name}.jpg".lower() in used:
-        number += 1
-        name = f"{stem}-{number}"
-    return f"{name}.jpg"
+    return free_name(picture_stem(film), lambda name: f"{name}.jpg".lower() in used) + ".jpg"

@@ -31,9 +31,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from detector.checkpoint import read_weights, write_config  # noqa: E402
 from detector.predictor import FractureDetector  # noqa: E402
-from detector.training.card import write_card  # noqa: E402
+from detector.training.card import keep_metrics  # noqa: E402
 from detector.training.evaluate import UNRANKED  # noqa: E402
 from detector.training.fitting import balanced_threshold  # noqa: E402
 from detector.training.layouts import read_manifest  # noqa: E402
@@ -156,10 +155,7 @@ def main() -> None:
             figures[source.name] = leave_out(index, arguments, Path(folder))
         print(source.name, json.dumps(figures[source.name]), flush=True)
     if arguments.write:
-        model = read_weights(arguments.write)
-        metrics = {**model.config.metrics, "leave_one_source_out": figures}
-        write_config(arguments.write, replace(model.config, metrics=metrics), model.sha256)
-        write_card(arguments.write)
+        keep_metrics(arguments.write, {"leave_one_source_out": figures})
 
 
 if __name__ == "__main__":

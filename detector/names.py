@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
+from itertools import chain, count
 from pathlib import PurePath
 
 from detector.films import SUFFIXES
@@ -51,3 +53,9 @@ def picture_stem(film: str) -> str:
     # DICOM files are often named by a number with dots, which has no suffix.
     stem = name.stem if name.suffix.lower() in SUFFIXES else name.name
     return stem.encode()[:200].decode("utf-8", "ignore") or "film"
+
+
+def free_name(stem: str, is_taken: Callable[[str], bool]) -> str:
+    """``stem``, or with the first number from 2 on that makes a name which is not taken."""
+    names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+    return next(name for name in names if not is_taken(name))

@@ -17,7 +17,7 @@ from typing import IO, Any
 import cv2
 
 from detector.errors import RadiographError
-from detector.names import picture_stem, shown_name, written_name
+from detector.names import free_name, picture_stem, shown_name, written_name
 from detector.prediction import Prediction
 
 FORMATS = ("text", "csv", "jsonl")
@@ -50,15 +50,13 @@ class OverlayFolder:
         self._paths: dict[str, Path] = {}
         kept = {os.path.realpath(film).lower() for film in films}
         taken: set[str] = set()  # in lower case: some file systems do not tell cases apart
+
+        def is_taken(name: str) -> bool:
+            path = os.path.realpath(folder / f"{name}.png").lower()
+            return name.lower() in taken or path in kept
+
         for film in films:
-            name = stem = picture_stem(film)
-            number = 1
-            while (
-                name.lower() in taken
-                or os.path.realpath(folder / f"{name}.png").lower() in kept
-            ):
-                number += 1
-                name = f"{stem}-{number}"
+            name = free_name(picture_stem(film), is_taken)
             taken.add(name.lower())
             self._paths[film] = folder / f"{name}.png"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from measured import BOX, CALIBRATION, SHAPE, RuleDetector, make_config, write_film, write_set
 
-from detector.checkpoint import read_weights
+from detector.checkpoint import read_weights, write_config
 from detector.hub import shipped_weights
 from detector.radiograph import load_radiograph
 from detector.training import evaluate, robustness, strangers, trust
@@ -151,6 +151,7 @@ def test_everything_lands_in_config_json_and_on_the_card(folder, tmp_path, monke
     monkeypatch.setattr(evaluate.FractureDetector, "from_pretrained", lambda weights: rule)
     weights = tmp_path / "weights"
     weights.mkdir()
+    write_config(weights, rule.config, rule.model.sha256)
     command = ["--weights", str(weights), "--data", str(folder), "--split", "val"]
     assert evaluate.main([*command, "--write", "--json", str(tmp_path / "figures.json")]) == 0
     assert "fracatlas" in capsys.readouterr().out

@@ -23,6 +23,7 @@ from detector.training import card_results as results
 from detector.training import card_text as text
 from detector.training.card_figures import write_figures
 from detector.training.card_tables import flat, table
+from detector.training.records import SPLITS
 from detector.training.strangers import FOLDER_KIND
 from detector.training.weakness import source_name, weak_sentences
 
@@ -49,6 +50,20 @@ def write_card(folder: Path) -> None:
     config, sha256 = read_config(folder)
     write_figures(folder, results.shown(config.metrics)[1])
     (folder / CARD_FILE).write_text(render(config, sha256), encoding="utf-8")
+
+
+def keep_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Keep figures in ``config.json`` beside those that are there, and write the card anew.
+
+    A split's figures join those that it has (``evaluate`` and ``trust`` each measure a part); any
+    other entry takes the place of the one before.
+    """
+    config, sha256 = read_config(folder)
+    kept = dict(config.metrics)
+    for name, value in metrics.items():
+        kept[name] = {**kept.get(name, {}), **value} if name in SPLITS else value
+    write_config(folder, replace(config, metrics=kept), sha256)
+    write_card(folder)
 
 
 def renew_sentences(folder: Path) -> None:

@@ -17,13 +17,11 @@ import logging
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from detector.checkpoint import write_config
 from detector.predictor import FractureDetector
-from detector.training.card import write_card
+from detector.training.card import keep_metrics
 from detector.training.layouts import read_films
 from detector.training.metrics import share
 from detector.training.readings import (
@@ -136,18 +134,11 @@ def data_figures(folders: Sequence[Path]) -> dict[str, Any]:
 
 
 def store(
-    folder: Path, detector: FractureDetector, split: str, figures: Mapping[str, Any],
-    data: Mapping[str, Any],
+    folder: Path, split: str, figures: Mapping[str, Any], data: Mapping[str, Any]
 ) -> None:
-    """Keep the figures in ``config.json`` beside what is there, and write the card anew."""
-    config = detector.config
-    metrics = dict(config.metrics)
-    metrics[split] = {**metrics.get(split, {}), **figures}
-    metrics["data"] = dict(data)
-    if split == "test":
-        metrics["weak"] = weak_sentences(figures)
-    write_config(folder, replace(config, metrics=metrics), detector.model.sha256)
-    write_card(folder)
+    """Keep the figures, and the sentences about them, in ``config.json`` and the card."""
+    weak = {"weak": weak_sentences(figures)} if split == "test" else {}
+    keep_metrics(folder, {split: figures, "data": dict(data), **weak})
 
 
 def lines(figures: Mapping[str, Any]) -> list[str]:
@@ -196,8 +187,7 @@ def main(argv: list[str] | None = None) -> int:
         text = json.dumps(figures, indent=2, ensure_ascii=False)
         arguments.json.write_text(text + "\n", encoding="utf-8")
     if arguments.write:
-        store(Path(arguments.weights), detector, arguments.split, figures,
-              data_figures(arguments.data))
+        store(Path(arguments.weights), arguments.split, figures, data_figures(arguments.data))
     return 0
 
 

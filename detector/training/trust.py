@@ -18,16 +18,15 @@ import logging
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from detector.checkpoint import write_config
 from detector.errors import RadiographError
 from detector.predictor import FractureDetector
-from detector.training.card import write_card
+from detector.training.card import keep_metrics
 from detector.training.card_tables import flat
 from detector.training.card_trust import TRUST_FILE
 from detector.training.froc import average_precision, found_at, froc, match
@@ -246,18 +245,10 @@ def without_details(figures: Any) -> Any:
     return {n: without_details(value) for n, value in figures.items() if n not in _DETAILS}
 
 
-def store(
-    folder: Path, detector: FractureDetector, split: str, report: Mapping[str, Any]
-) -> None:
-    """Keep the figures beside those of ``evaluate`` in ``config.json``; draw them, and write the
-    card anew."""
-    metrics = dict(detector.config.metrics)
-    metrics[split] = {
-        **metrics.get(split, {}), **without_details(report), "trust_figure": TRUST_FILE
-    }
+def store(folder: Path, split: str, report: Mapping[str, Any]) -> None:
+    """Keep the figures beside those of ``evaluate`` in ``config.json`` and the card; draw them."""
     draw_figures(report, folder / TRUST_FILE)
-    write_config(folder, replace(detector.config, metrics=metrics), detector.model.sha256)
-    write_card(folder)
+    keep_metrics(folder, {split: {**without_details(report), "trust_figure": TRUST_FILE}})
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -284,7 +275,7 @@ def main(argv: list[str] | None = None) -> int:
         (arguments.out / "trust.json").write_text(text + "\n", encoding="utf-8")
         draw_figures(report, arguments.out / TRUST_FILE)
     if arguments.write:
-        store(Path(arguments.weights), detector, arguments.split, report)
+        store(Path(arguments.weights), arguments.split, report)
     return 0
 
 
