@@ -26,6 +26,9 @@ FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 # hostile file declares thousands.
 MAX_SCANS = 100
 END_OF_JPEG = b"\xff\xd9"
+# Of a JPEG that is cut short. Some archives lost the last bytes of their films; where more is
+# missing a fracture may be missing with it, and the film must not get a verdict.
+MAX_MISSING = 0.1
 
 # EXIF orientation (tag 0x0112) to the array operation that puts the film upright.
 _UPRIGHT = {
@@ -102,12 +105,18 @@ def read_image(
     white_is_zero = image.mode.startswith("I;16") and tags.get(262) == 0
     try:
         image.load()
-    except OSError:
+    except OSError as error:
         if rescue is None or image.format not in ("JPEG", "MPO"):
             raise
         image = Image.open(io.BytesIO(rescue + END_OF_JPEG), formats=FORMATS)
         limits.check_size(*image.size)
         image.load()
+        missing = _missing(image)
+        if missing > MAX_MISSING:
+            raise UnreadableFilm(
+                f"The JPEG file is cut short: {100 * missing:.0f} % of the film is missing. "
+                "Copy or export it again."
+            ) from error
         warnings.append(
             "The JPEG file is cut short; it was read as far as it goes and the rest is blank."
         )
@@ -125,6 +134,13 @@ def read_image(
         pixels = np.ascontiguousarray(_UPRIGHT[turn](pixels))
         facts["turned_by_exif"] = turn
     return pixels, facts, warnings
+
+
+def _missing(image: Image.Image) -> float:
+    """Share of the rows that a JPEG which is cut short lacks: the decoder leaves them mid-grey."""
+    rows = np.asarray(image).reshape(image.height, -1)
+    there = np.flatnonzero((rows != 128).any(axis=1))
+    return 1 - (there[-1] + 1) / len(rows) if len(there) else 1.0
 
 
 def _check_tiles(image: Image.Image, limits: Limits) -> None:

@@ -152,16 +152,25 @@ def test_colourfulness_tells_a_photograph_from_a_film() -> None:
     assert load_radiograph(odd.saved(odd.colour(), "PNG")).facts["colourfulness"] > 0.2
 
 
-def test_a_jpeg_cut_short_is_read_as_far_as_it_goes() -> None:
+def test_a_jpeg_that_lacks_its_end_is_read_as_far_as_it_goes() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (200, 160), dtype=np.uint8)
     data = odd.saved(noise, "JPEG")
     whole = load_radiograph(data).pixels
-    film = load_radiograph(data[: len(data) // 2])
+    film = load_radiograph(data[: len(data) * 95 // 100])
     assert "cut short" in film.warnings[0]
-    close(film.pixels[:80], whole[:80])
+    close(film.pixels[:180], whole[:180])
     assert film.pixels.shape == whole.shape
     with pytest.raises(errors.UnreadableFilm):
         load_radiograph(odd.saved(noise, "PNG")[:2000])
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+def test_a_jpeg_that_lacks_much_of_its_film_is_refused(colours: int) -> None:
+    """What is missing may hold the fracture: half a film must not be called free of one."""
+    noise = np.random.default_rng(0).integers(0, 256, (200, 160), dtype=np.uint8)
+    data = odd.saved(noise if colours == 1 else np.repeat(noise[..., None], 3, axis=2), "JPEG")
+    with pytest.raises(errors.UnreadableFilm, match="[45][0-9] % of the film is missing"):
+        load_radiograph(data[: len(data) // 2])
 
 
 @pytest.mark.parametrize("name", ["png animated", "tiff pages", "webp animated"])
