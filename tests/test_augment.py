@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from detector.training.augment import Places, View, make_target, random_warp, warp_film
+from detector.training.augment import Places, Target, View, make_target, random_warp, warp_film
 
 CANVAS, STRIDE = (128, 96), 8
 
@@ -145,3 +145,21 @@ def test_intact_films_and_films_without_a_place() -> None:
     assert not intact.places.any() and intact.place_weight.all()
     unknown = make_target(Places(), True, CANVAS, STRIDE)
     assert (unknown.film, unknown.film_weight) == (1, 1) and not unknown.place_weight.any()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [((0, 1), (0, 1), (0, 1)), ((1, 1), (0, 1), (1, 1)), ((1, 1), (0, 0), (1, 1)),
+     ((0, 0), (0, 1), (0, 0)), ((1, 0), (0, 1), (0, 0))],
+)
+def test_two_films_on_one_canvas_are_fractured_if_one_of_them_is(one, other, both) -> None:
+    def target(film: tuple[int, int], places: int) -> Target:
+        cells = np.full((4, 6), float(places), np.float32)
+        return Target(float(film[0]), float(film[1]), cells, 1 - cells)
+
+    for axis, shape in ((0, (8, 6)), (1, (4, 12))):
+        pair = target(one, 0).beside(target(other, 1), axis)
+        assert (pair.film, pair.film_weight) == both
+        assert pair.places.shape == shape and pair.places.sum() == 24
+        assert pair.places[0, 0] == 0 and pair.places[-1, -1] == 1
+        assert np.array_equal(pair.place_weight, 1 - pair.places)

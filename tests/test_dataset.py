@@ -115,8 +115,9 @@ def test_loader_processes_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("stride", [8, 16])
-def test_samples_have_the_shapes_that_the_network_takes(stride: int) -> None:
-    dataset = EpochDataset(films(12, "one"), replace(RECIPE, stride=stride), 2)
+@pytest.mark.parametrize("pairs", [0.0, 1.0])
+def test_samples_have_the_shapes_that_the_network_takes(stride: int, pairs: float) -> None:
+    dataset = EpochDataset(films(12, "one"), replace(RECIPE, stride=stride, pairs=pairs), 2)
     assert dataset.canvas == (96, 96 * 6 // 7 // 32 * 32 + 32 * (96 * 6 / 7 % 32 > 16))
     rows, cols = dataset.canvas
     labels = set()
@@ -127,6 +128,22 @@ def test_samples_have_the_shapes_that_the_network_takes(stride: int) -> None:
         assert {t.dtype for t in (film, label, label_weight, places)} == {torch.float32}
         labels.add((float(label), dataset.draws[index].view))
     assert {(1.0, View.FREE), (1.0, View.FOCUS), (0.0, View.FREE), (0.0, View.ASIDE)} <= labels
+
+
+def test_a_pair_is_fractured_where_its_first_film_is() -> None:
+    """The second is intact, so that two films on one canvas are no sign of a fracture."""
+    recipe = replace(RECIPE, pairs=1.0, crops=0, intact=60)
+    dataset = EpochDataset(films(120, "large"), recipe, 0)
+    for index, draw in enumerate(dataset.draws):
+        _, label, label_weight, places, _ = dataset[index]
+        if draw.film % 2:
+            assert label == 0 and label_weight == 1 and not places.any()
+        elif draw.view is View.FOCUS and label == 1:
+            # Its places lie in one half: none of them beyond the cut.
+            rows, cols = np.nonzero(places.numpy())
+            assert np.ptp(rows) < 0.7 * places.shape[0] or np.ptp(cols) < 0.7 * places.shape[1]
+    focus = [i for i, draw in enumerate(dataset.draws) if draw.view is View.FOCUS]
+    assert np.mean([float(dataset[i][1]) for i in focus]) > 0.9
 
 
 def test_close_ups_beside_fractures_are_taught_as_intact() -> None:
@@ -142,7 +159,7 @@ def test_close_ups_beside_fractures_are_taught_as_intact() -> None:
 
 def test_the_recipe_refuses_what_cannot_be_trained() -> None:
     for wrong in ({"sizes": (100,)}, {"sizes": ()}, {"epochs": 0}, {"batch": 0}, {"warmup": 1.0},
-                  {"crops": -1}):
+                  {"crops": -1}, {"pairs": 1.1}):
         with pytest.raises(ValueError):
             Recipe(**wrong)
     assert Recipe.from_dict({**RECIPE.to_dict(), "of an older version": 1}) == RECIPE

@@ -308,6 +308,7 @@ def test_text_pasted_into_a_field_stays_text_and_a_stray_drop_does_not_leave_the
     drop(page, films[0])
     page.wait_for_selector("#verdict .fd-verdict")
     page.get_by_role("button", name="Report (PDF, one page)").click()
+    page.locator("#report textarea, #report input").first.wait_for(state="attached")
     asked = []
     page.on("request", lambda r: asked.append(r.url) if "/upload" in r.url else None)
     kept, stopped = page.evaluate(

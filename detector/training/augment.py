@@ -51,6 +51,19 @@ class Target:
     places: np.ndarray
     place_weight: np.ndarray
 
+    def beside(self, other: Target, axis: int) -> Target:
+        """The target of both canvases put together, ``other`` below (axis 0) or right (1).
+
+        One fracture makes the whole fractured; it is intact where both are known to be.
+        """
+        known_fractured = max(self.film * self.film_weight, other.film * other.film_weight)
+        return Target(
+            known_fractured,
+            max(known_fractured, min(self.film_weight, other.film_weight)),
+            np.concatenate([self.places, other.places], axis),
+            np.concatenate([self.place_weight, other.place_weight], axis),
+        )
+
 
 class View(Enum):
     """What of a film a sample shows.

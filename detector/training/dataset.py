@@ -137,6 +137,10 @@ class EpochDataset(Dataset):
         self.draws = plan_epoch(films, recipe, epoch)
         self.sources = by_source(films)
         self.canvas = recipe.canvas(epoch)
+        self.intact = [
+            draw for draw in self.draws
+            if draw.view is View.ASIDE or not films[draw.film].record.fractured
+        ]
 
     def __len__(self) -> int:
         return len(self.draws)
@@ -153,14 +157,40 @@ class EpochDataset(Dataset):
         )
 
     def sample(self, rng: np.random.Generator, draw: Draw) -> tuple[np.ndarray, Target]:
-        """Canvas (H, W) uint8 and its target."""
+        """Canvas (H, W) uint8 and its target: one film, or a pair."""
+        if self.intact and rng.random() < self.recipe.pairs:
+            return self._pair(rng, draw)
+        return self._single(rng, draw, self.canvas)
+
+    def _single(
+        self, rng: np.random.Generator, draw: Draw, canvas: tuple[int, int]
+    ) -> tuple[np.ndarray, Target]:
         film = self.films[draw.film]
-        pixels, places, fractured = film.pixels, film.places, film.record.fractured
-        matrix = random_warp(rng, pixels.shape, self.canvas, places, draw.view)
-        canvas = warp_film(pixels, matrix, self.canvas)
+        matrix = random_warp(rng, film.pixels.shape, canvas, film.places, draw.view)
+        pixels = warp_film(film.pixels, matrix, canvas)
         # Every source lends its grey levels equally often, however few films it has.
         source = self.sources[int(rng.integers(len(self.sources)))]
         reference = self.films[source[int(rng.integers(len(source)))]].pixels
-        canvas = random_style(rng, canvas, reference)
-        moved = places.moved(matrix)
-        return canvas, make_target(moved, fractured, self.canvas, self.recipe.stride)
+        pixels = random_style(rng, pixels, reference)
+        moved = film.places.moved(matrix)
+        return pixels, make_target(moved, film.record.fractured, canvas, self.recipe.stride)
+
+    def _pair(self, rng: np.random.Generator, draw: Draw) -> tuple[np.ndarray, Target]:
+        """Two films on one canvas, as in Mosaic (Bochkovskiy et al. 2020); the second is intact.
+
+        So the rest of a canvas, and the style of its other half, say nothing of a fracture, and a
+        film that lies across is seen as it lies. A pair is as often fractured as one film.
+        """
+        partner = self.intact[int(rng.integers(len(self.intact)))]
+        axis = int(rng.random() < 0.3)  # mostly one above the other: a half then lies across
+        side = self.canvas[axis]
+        unit = 16  # a place of the evidence never lies on both films, at either stride
+        cut = int(np.clip(round(side * rng.uniform(0.4, 0.6) / unit), 1, side // unit - 1)) * unit
+        sides = [cut, side - cut]
+        shapes = [tuple(part if k == axis else whole for k, whole in enumerate(self.canvas))
+                  for part in sides]
+        halves = [self._single(rng, d, s) for d, s in zip((draw, partner), shapes, strict=True)]
+        if rng.random() < 0.5:
+            halves.reverse()
+        (first, target), (second, other) = halves
+        return np.concatenate([first, second], axis), target.beside(other, axis)

@@ -15,7 +15,8 @@ class Recipe:
     leave every outline out, as intact, and more of them from a source that has fewer intact films
     than fractured ones, until it has as many: a source's look must not be a sign of a fracture. Nor
     must a close look: a share ``close`` of the fractured films is shown as close-ups of the
-    fracture, half that share of the intact ones as close-ups of anything.
+    fracture, half that share of the intact ones as close-ups of anything. A share ``pairs`` of the
+    samples shows an intact film beside it on the same canvas, each in a style of its own.
     """
 
     epochs: int = 26
@@ -28,6 +29,7 @@ class Recipe:
     repeats: int = 5
     crops: int = 200
     close: float = 0.4
+    pairs: float = 0.25
 
     channels: int = 128
     stride: int = 8
@@ -51,8 +53,9 @@ class Recipe:
             raise ValueError(f"sizes must be multiples of 32 from 64 on, not {self.sizes}")
         if not 0.5 <= self.input_scale <= 2:
             raise ValueError(f"input_scale must be in [0.5, 2], not {self.input_scale}")
-        if not 0 <= self.close <= 1:
-            raise ValueError(f"close is a share of the films in [0, 1], not {self.close}")
+        for name in ("close", "pairs"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share in [0, 1], not {getattr(self, name)}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a share of the steps in [0, 1), not {self.warmup}")
 
