@@ -29,15 +29,11 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from timm.utils import ModelEmaV3
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from detector.architecture import Architecture
-from detector.checkpoint import read_weights
-from detector.network import EvidenceNetwork, load_backbone
+from detector.network import EvidenceNetwork
 from detector.training.dataset import CachedFilm, EpochDataset, plan_epoch
 from detector.training.losses import film_loss, place_loss
 from detector.training.provenance import git_commit
@@ -46,6 +42,7 @@ from detector.training.run import Run, read_config
 from detector.training.scoring import score_films
 from detector.training.snapshot import SnapshotError, read_snapshot, write_snapshot
 from detector.training.sources import TrainingData, phantom_data, real_data
+from detector.training.start import make_network, started_from
 
 # About a minute on two cores, from random weights.
 ON_PHANTOMS = {"epochs": 4, "batch": 8, "sizes": (128,), "drop_path": 0.0, "backbone_lr": 1e-3}
@@ -215,42 +212,6 @@ def read_data(
     if samples < recipe.batch:
         raise ValueError(f"an epoch has {samples} samples, fewer than one --batch {recipe.batch}")
     return data
-
-
-def make_network(recipe: Recipe, init: Path | None, pretrained: bool) -> EvidenceNetwork:
-    """A network at its start: from ``init`` (a file of ImageNet weights, or a weights folder),
-    from timm's hub, or at random.
-
-    Raises:
-        ValueError: the weights to start from cannot be had.
-    """
-    architecture = Architecture(channels=recipe.channels, stride=recipe.stride)
-    if init and init.is_dir():
-        trained = read_weights(init)
-        if trained.config.architecture != architecture:
-            raise ValueError(f"{init} holds {trained.config.architecture}, the recipe asks for "
-                             f"{architecture}")
-        network = EvidenceNetwork(architecture, drop_path=recipe.drop_path)
-        network.load_state_dict(trained.network.state_dict())
-        return network
-    try:
-        network = EvidenceNetwork(
-            architecture, pretrained=pretrained and not init, drop_path=recipe.drop_path
-        )
-        if init:
-            load_backbone(network, load_file(init))
-    except (OSError, SafetensorError) as error:
-        where = init or "timm's hub (offline, give a file with --init)"
-        raise ValueError(f"no ImageNet weights to start from at {where}: {error}") from error
-    return network
-
-
-def started_from(init: Path | None, real: bool) -> str:
-    """What the network starts from, in words for the weights' provenance."""
-    if init and init.is_dir():
-        weights = read_weights(init)
-        return f"weights {weights.config.version}, sha256 {weights.sha256[:12]}"
-    return init.name if init else "timm's hub" if real else "random"
 
 
 def train(arguments: argparse.Namespace) -> None:

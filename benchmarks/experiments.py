@@ -50,6 +50,8 @@ def row_of(run: Path, note: str) -> str | None:
     standard, recipe = Recipe().to_dict(), Recipe.from_dict(config["recipe"]).to_dict()
     changed = [f"{k} {v}" for k, v in recipe.items() if v != standard[k] and k != "epochs"]
     data = " + ".join(Path(folder).name for folder in config["data"])
+    if config["started_from"].startswith("weights "):
+        changed.insert(0, f"on from {config['started_from']}")
 
     def figure(name: str) -> str:
         return f"{float(best[name]):.3f}" if best.get(name) else "–"

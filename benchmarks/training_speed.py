@@ -44,6 +44,7 @@ def main() -> None:
     from detector.training.losses import film_loss, place_loss
     from detector.training.recipe import Recipe
     from detector.training.sources import draw_phantoms
+    from detector.training.start import make_network
 
     bf16 = train.wants_bf16(arguments.precision)
     accelerator = train.make_accelerator(bf16)
@@ -55,7 +56,7 @@ def main() -> None:
     ))
     recipe = replace(Recipe(), sizes=(arguments.size,), batch=arguments.batch,
                      epochs=arguments.rounds + 1)
-    network = train.make_network(recipe, None, pretrained=False)
+    network = make_network(recipe, None, pretrained=False)
     network = network.to(device, memory_format=torch.channels_last)
     optimizer = train.make_optimizer(network, recipe)
     average = ModelEmaV3(network, decay=recipe.ema, use_warmup=True)

@@ -222,6 +222,16 @@ def test_published_detectors_stand_beside_the_regions_with_what_differs(metrics)
     assert "| from IoU 0.3 | 0.280 (0.14–0.64) |" in text
 
 
+@pytest.mark.parametrize(
+    ("init", "words"),
+    [("random", "starts from random weights;"), ("backbone.safetensors", "from ImageNet weights;"),
+     ("weights 0.1.0, sha256 abab", "starts from trained weights 0.1.0, sha256 abab;")],
+)
+def test_the_card_says_what_training_starts_from(metrics, init, words):
+    config = replace(make_config(metrics), provenance={"init": init})
+    assert words in card.render(config, SHA)
+
+
 def test_a_second_training_is_reported_or_its_absence_is(metrics):
     assert "was not measured" in card.render(make_config(_trusted(metrics)), SHA)
     second = {"same_place": _figure(0.66), "rank_correlation": _figure(0.8)}

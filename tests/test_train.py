@@ -25,7 +25,7 @@ from detector.architecture import Architecture
 from detector.checkpoint import read_weights
 from detector.network import EvidenceNetwork
 from detector.phantom import random_phantom
-from detector.training import snapshot, sources
+from detector.training import snapshot, sources, start
 from detector.training.recipe import Recipe
 from detector.training.sources import draw_phantoms
 
@@ -41,9 +41,9 @@ from functools import partial
 sys.path.insert(0, {str(ROOT)!r})
 import torch
 import train
-from detector.training import snapshot, sources
+from detector.training import snapshot, sources, start
 torch.set_num_threads(1)
-train.Architecture = partial(train.Architecture, "test_efficientnet")
+start.Architecture = partial(start.Architecture, "test_efficientnet")
 sources.PHANTOMS, sources.PHANTOM_SIZE = {COUNTS}, {SIZE}
 CHANGE
 sys.exit(train.main(sys.argv[1:]))
@@ -61,7 +61,7 @@ def small() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "Architecture", SMALL)
+        patch.setattr(start, "Architecture", SMALL)
         patch.setattr(sources, "PHANTOMS", COUNTS)
         patch.setattr(sources, "PHANTOM_SIZE", SIZE)
         yield
@@ -247,9 +247,9 @@ def test_a_folder_of_films_trains_from_a_file_into_weights(
 
 def test_training_goes_on_from_a_folder_of_weights(tmp_path: Path, trained: Path) -> None:
     weights = trained / "weights"
-    start = train.make_network(train.Recipe(), weights, pretrained=True)
+    begun = start.make_network(Recipe(), weights, pretrained=True)
     known = read_weights(weights).network.state_dict()
-    assert all(torch.equal(value, known[name]) for name, value in start.state_dict().items())
+    assert all(torch.equal(value, known[name]) for name, value in begun.state_dict().items())
 
     argv = [*TINY, "--epochs", "1", "--init", str(weights), "--runs", str(tmp_path)]
     assert train.main(argv) == 0
@@ -275,7 +275,7 @@ def test_the_epoch_that_is_kept_is_the_best_or_the_last(
 
 def test_weights_of_another_architecture_are_no_start(trained: Path) -> None:
     with pytest.raises(ValueError, match="the recipe asks for"):
-        train.make_network(train.Recipe(stride=16), trained / "weights", pretrained=False)
+        start.make_network(Recipe(stride=16), trained / "weights", pretrained=False)
 
 
 def test_a_split_that_leaks_is_refused_with_the_audits_sentence(

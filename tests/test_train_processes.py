@@ -21,7 +21,7 @@ from detector import FractureDetector
 from detector.architecture import Architecture
 from detector.checkpoint import read_weights
 from detector.network import EvidenceNetwork
-from detector.training import sources
+from detector.training import sources, start
 from detector.training.dataset import EpochDataset
 
 pytestmark = pytest.mark.slow  # every test waits for processes that import torch
@@ -58,7 +58,7 @@ sys.path.insert(0, {str(ROOT)!r})
 import torch
 import train
 from detector.network import EvidenceNetwork
-from detector.training import sources
+from detector.training import sources, start
 from detector.training.dataset import EpochDataset
 
 {inspect.getsource(keep_statistics)}
@@ -81,7 +81,7 @@ def write_notes():
         file.write(notes)
 
 torch.set_num_threads(1)
-train.Architecture = partial(train.Architecture, "test_efficientnet")
+start.Architecture = partial(start.Architecture, "test_efficientnet")
 sources.PHANTOMS, sources.PHANTOM_SIZE = {COUNTS}, {SIZE}
 EvidenceNetwork.train = keep_statistics
 EpochDataset.__getitem__ = note_draw
@@ -141,7 +141,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int,
 
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "Architecture", partial(Architecture, "test_efficientnet"))
+        patch.setattr(start, "Architecture", partial(Architecture, "test_efficientnet"))
         patch.setattr(sources, "PHANTOMS", COUNTS)
         patch.setattr(sources, "PHANTOM_SIZE", SIZE)
         patch.setattr(EvidenceNetwork, "train", keep_statistics)
@@ -202,6 +202,6 @@ def test_a_killed_process_ends_the_run_and_the_last_checkpoint_is_whole(tmp_path
     assert len(rows_of(run)) == 1 and not (run / "weights").exists()
     assert all(torch.isfinite(t).all() for t in load_file(run / "last.safetensors").values())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "Architecture", partial(Architecture, "test_efficientnet"))
+        patch.setattr(start, "Architecture", partial(Architecture, "test_efficientnet"))
         assert train.main(["--resume", str(run), "--workers", "0"]) == 0
     assert len(rows_of(run)) == 2 and (run / "weights" / "model.safetensors").exists()

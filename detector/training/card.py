@@ -218,12 +218,15 @@ def _leakage(config: ModelConfig) -> Iterator[str]:
 
 
 def _training(config: ModelConfig) -> Iterator[str]:
+    init = str(config.provenance.get("init", ""))
+    start = ("random weights" if init == "random"
+             else f"trained {init}" if init.startswith("weights ") else "ImageNet weights")
     yield (
-        "A convolutional backbone that starts from ImageNet weights; its features give one "
-        "evidence map, and the film's logit is a log-sum-exp of that map, so Grad-CAM of the "
-        "logit is the map itself up to a constant. Trained with the film's label and, where they "
-        "are known, the radiologists' outlines together (`train.py`). Validation films choose the "
-        "epoch; films are turned, stretched and restyled while training."
+        f"A convolutional backbone that starts from {start}; its features give one evidence map, "
+        "and the film's logit is a log-sum-exp of that map, so Grad-CAM of the logit is the map "
+        "itself up to a constant. Trained with the film's label and, where they are known, the "
+        "radiologists' outlines together (`train.py`). Validation films choose the epoch; films "
+        "are turned, stretched and restyled while training."
     )
     recipe = config.provenance.get("recipe")
     if isinstance(recipe, Mapping):
