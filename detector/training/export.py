@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,9 @@ from detector.training.fitting import balanced_threshold, fit_calibration, fit_s
 from detector.training.recipe import Recipe
 from detector.training.records import FilmRecord
 
-_SCOPE_FILMS = 1200  # training films for the scope model: enough for a covariance of 352 numbers
+# Training films of each source for the scope model. In proportion to their number, the largest
+# source would be what a film looks like, and films of the others would be refused.
+_SCOPE_FILMS = 300
 
 
 def run_films(
@@ -54,9 +57,8 @@ def export_weights(
     rounded = _rounded(network)
     engine = TorchEngine(rounded)
 
-    rng = np.random.default_rng(recipe.seed)
-    some = [train[i] for i in rng.permutation(len(train))[:_SCOPE_FILMS]]
-    at_home, _ = run_films(engine, some, recipe.input_size, "scope")
+    known = some_of_each_source(train, _SCOPE_FILMS, recipe.seed)
+    at_home, _ = run_films(engine, known, recipe.input_size, "scope")
     outputs, letterboxes = run_films(engine, val, recipe.input_size, "calibration")
     scope = fit_scope(
         np.stack([o.embedding for o in at_home]), np.stack([o.embedding for o in outputs])
@@ -81,6 +83,16 @@ def export_weights(
         }},
     )
     write_weights(folder, rounded, scope, config)
+
+
+def some_of_each_source(
+    records: Sequence[FilmRecord], most: int, seed: int
+) -> list[FilmRecord]:
+    """At most ``most`` films of each source, drawn at random."""
+    by_source: dict[str, list[FilmRecord]] = defaultdict(list)
+    for index in np.random.default_rng(seed).permutation(len(records)):
+        by_source[records[index].source].append(records[index])
+    return [record for films in by_source.values() for record in films[:most]]
 
 
 def _rounded(network: EvidenceNetwork) -> EvidenceNetwork:
