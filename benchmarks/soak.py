@@ -27,12 +27,13 @@ import psutil
 from measuring import as_dicom, as_picture, phantom_grey, table
 
 
-def inputs() -> list[bytes]:
-    """Films of every shape that the letterbox makes, and files that are none."""
-    base = phantom_grey(454, 373)
+def inputs(longest: int) -> list[bytes]:
+    """Films of every shape that a letterbox of ``longest`` makes, and files that are none."""
+    base = phantom_grey(longest, longest)
     films = []
-    for index in range(1, 15):  # longest side 448, the other from 32 in steps of 32
-        tall = np.resize(base, (454, index * 32))
+    for narrow in range(32, longest + 1, 32):
+        left = (longest - narrow) // 2
+        tall = np.ascontiguousarray(base[:, left : left + narrow])
         films += [as_picture(tall), as_picture(tall.T, "PNG"), as_dicom(tall)]
     films.append(as_picture(phantom_grey(2500, 2000)))
     whole = films[0]
@@ -71,7 +72,7 @@ def main() -> int:
             predictions=arguments.count,
         ))
         process = psutil.Process()
-        films = inputs()
+        films = inputs(detector.config.input_size)
         methods = itertools.cycle(METHODS)
         step = max(1, arguments.count // 10)
 
