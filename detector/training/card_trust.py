@@ -83,7 +83,7 @@ def _conclusions(trust: Figures) -> Iterator[str]:
     second = _at(checks, "second_training", "same_place")
     if second:
         alike = _at(checks, "second_training", "rank_correlation")
-        yield (f"Repeatability: a second training of the recipe with another seed has its hottest "
+        yield ("Repeatability: a second training (another seed, its own start) has its hottest "
                f"point at the same place on {percent(second)} of {checks['films']} films; rank "
                f"correlation of the maps {number(alike)}. Where two trainings differ, the place is "
                "less sure than one map looks.")
