@@ -245,7 +245,7 @@ def _recreate(figures: Mapping[str, Any]) -> str:
     ]}
     if "trust" in figures:
         second = figures["trust"].get("checks", {}).get("second_training")
-        more["trust"] = ["--second OTHER_WEIGHTS  # weights of a training of its own"] if second else []
+        more["trust"] = ["--second OTHER_WEIGHTS  # of another training"] if second else []
     commands = [
         " \\\n    ".join([
             f"python -m detector.training.{module} --weights weights --split test --write",
