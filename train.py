@@ -59,6 +59,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
                         help="ImageNet weights of the backbone (safetensors, timm's naming), or a "
                         "folder of trained weights to go on from; without it ImageNet weights come "
                         "from timm's hub")
+    parser.add_argument("--places", type=Path, metavar="FILE",
+                        help="a COCO json of fractures in training films whose folder has no "
+                        "places (file_name: the data set's folder and the film)")
     parser.add_argument("--out", type=Path, metavar="FOLDER",
                         help="where the weights go (default: weights, for phantoms the run folder)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the run folders")
@@ -195,7 +198,8 @@ def train_epoch(
 
 
 def read_data(
-    folders: list[Path], recipe: Recipe, run: Run, runs: Path, allow_leakage: bool
+    folders: list[Path], recipe: Recipe, run: Run, runs: Path, allow_leakage: bool,
+    places: Path | None,
 ) -> TrainingData:
     """The films of ``folders``, or phantoms drawn into the run folder where there are none.
 
@@ -205,7 +209,7 @@ def read_data(
     longest = round(recipe.input_size * CACHE_MARGIN)
     if folders:
         data = real_data(folders, longest, recipe.seed, allow_leakage=allow_leakage,
-                         cache=runs / "fingerprints")
+                         cache=runs / "fingerprints", places=places)
     else:
         data = phantom_data(run.folder / "phantoms", longest, recipe.seed)
     samples = len(plan_epoch(data.train, recipe, 0))
@@ -223,6 +227,7 @@ def train(arguments: argparse.Namespace) -> None:
     recipe = recipe_of(arguments, base)
     init = arguments.init or (Path(saved["init"]) if saved.get("init") else None)
     out = arguments.out or (Path(saved["out"]) if saved.get("out") else None)
+    places = arguments.places or (Path(saved["places"]) if saved.get("places") else None)
     allow_leakage = arguments.allow_leakage or saved.get("allow_leakage", False)
     keep = arguments.keep or saved.get("keep", "best")
     asked = arguments.precision
@@ -235,7 +240,7 @@ def train(arguments: argparse.Namespace) -> None:
                          f"{accelerator.num_processes} processes")
     run = Run.open(arguments.resume, arguments.runs, accelerator)
     with accelerator.main_process_first():  # the others then read what it drew or fingerprinted
-        data = read_data(folders, recipe, run, arguments.runs, allow_leakage)
+        data = read_data(folders, recipe, run, arguments.runs, allow_leakage, places)
     say(data.sentence)
     if saved and saved.get("data_sha256") != data.provenance["data_sha256"]:
         say("the films are not those that this run began with", file=sys.stderr)
@@ -258,7 +263,7 @@ def train(arguments: argparse.Namespace) -> None:
     run.start({
         "recipe": recipe.to_dict(), **provenance, "data": [str(f) for f in folders],
         "init": init and str(init), "started_from": provenance["init"], "keep": keep,
-        "out": out and str(out), "allow_leakage": allow_leakage,
+        "out": out and str(out), "places": places and str(places), "allow_leakage": allow_leakage,
     })
     say(f"run folder {run.folder}; {'bf16' if bf16 else 'float32'} on {accelerator.device}")
     trained, optimizer = accelerator.prepare(network, optimizer)

@@ -81,9 +81,20 @@ def test_a_close_look_is_no_sign_of_either_label() -> None:
 
 
 def test_how_much_of_a_film_is_shown_does_not_tell_its_label() -> None:
-    """A source whose fractures have no place: its intact films are shown as its fractured ones."""
+    """Where no fracture has a place, intact films are shown as fractured ones."""
     plan = plan_epoch(films(40, "wrists", located=False), RECIPE, 0)
     assert {(draw.film % 2, draw.view) for draw in plan} == {(0, View.WHOLE), (1, View.WHOLE)}
+
+
+def test_every_style_is_seen_close_where_fractures_are() -> None:
+    """Fractures without a place are shown whole, half of the intact films beside them close."""
+    pool = films(40, "wrists", located=False) + films(40, "others")
+    wrists = [draw for draw in plan_epoch(pool, RECIPE, 0) if draw.film < 40]
+    views = Counter((draw.film % 2, draw.view) for draw in wrists)
+    assert views == {
+        (0, View.WHOLE): 20 * 3, (1, View.WHOLE): 10 * 3, (1, View.ASIDE): 2 * 3,
+        (1, View.FREE): 8 * 3,
+    }
 
 
 def test_epochs_draw_different_intact_films_in_a_different_order() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -134,6 +135,28 @@ def test_val_films_that_were_trained_on_are_not_calibrated_on(
     data = real_data([folder], 96, 0, allow_leakage=True)
     assert len(data.val) == 7 and len(data.unseen_val) == 6
     assert "copy.png" not in {record.path.name for record in data.unseen_val}
+
+
+def test_places_come_from_a_file_where_a_folder_has_none(drawn: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(drawn, tmp_path / "bare")
+    (folder / "annotations.json").unlink()
+    known = json.loads((drawn / "annotations.json").read_text())
+    for image in known["images"]:
+        image["file_name"] = f"bare/{image['file_name']}"
+    places = tmp_path / "places.json"
+    places.write_text(json.dumps(known))
+    bare, placed = real_data([folder], 80, 0), real_data([folder], 80, 0, places=places)
+    assert not any(film.places.polygons for film in bare.train)
+    assert bare.provenance["places_added"] == []
+    assert all(bool(f.places.polygons) == f.record.fractured for f in placed.train)
+    # Val says what its folder says: a place from elsewhere is no yardstick.
+    assert not any(film.places.polygons for film in placed.val)
+    assert len(placed.provenance["places_added"]) == 8
+    with pytest.raises(ValueError, match="names no fractured film without a place"):
+        real_data([drawn], 80, 0, places=places)
+    places.write_text("[]")
+    with pytest.raises(ValueError, match="is no COCO file"):
+        real_data([folder], 80, 0, places=places)
 
 
 def test_broken_films_are_named_and_left_out(drawn: Path, tmp_path: Path) -> None:

@@ -80,26 +80,32 @@ def plan_epoch(films: Sequence[CachedFilm], recipe: Recipe, epoch: int) -> list[
     """The draws of one epoch, shuffled; see ``Recipe`` for what it holds.
 
     How much of a film is shown must not tell its label. So close-ups of fractures stand against
-    those beside them, close-ups of intact films against both; and where a source's fractures have
-    no known place, so that nothing may be cut off, its intact films are shown whole too.
+    those beside them, close-ups of intact films against both. Where a source has fractures without
+    a known place, of which nothing may be cut off, as large a share of its intact films is shown
+    whole too; but half of them at most where other fractures are shown close, as a style of which
+    only whole films were ever taught is read badly close.
     """
     rng = np.random.default_rng([recipe.seed, epoch, 2**31])
     shown: list[Draw] = []
     plenty: list[Draw] = []
     aside: list[Draw] = []
+    everywhere = [i for i, film in enumerate(films) if film.places.polygons]
     for indices in by_source(films):
         intact = [i for i in indices if not films[i].record.fractured]
         fractured = [i for i in indices if films[i].record.fractured]
         located = [i for i in fractured if films[i].places.polygons]
-        usual = View.FREE if len(located) == len(fractured) else View.WHOLE
-        views = dict.fromkeys(indices, usual)
-        views |= dict.fromkeys(located, View.FREE)
+        views = dict.fromkeys(intact + located, View.FREE)
+        views |= dict.fromkeys(set(fractured) - set(located), View.WHOLE)
         chosen = _choose(rng, located, round(recipe.close * len(located)))
         views |= dict.fromkeys(chosen, View.FOCUS)
-        if usual is View.FREE:
-            # Half as many: those beside fractures come to them.
-            chosen = _choose(rng, intact, round(recipe.close / 2 * len(intact)))
-            views |= dict.fromkeys(chosen, View.ASIDE)
+        whole = 1 - len(located) / len(fractured) if fractured else 0.0
+        whole = min(whole, 0.5) if everywhere else whole
+        order = list(_choose(rng, intact, len(intact)))
+        cut = round(whole * len(intact))
+        # Half as many close-ups: those beside fractures come to them.
+        close = round(recipe.close / 2 * (len(intact) - cut))
+        views |= dict.fromkeys(order[:cut], View.WHOLE)
+        views |= dict.fromkeys(order[cut:cut + close], View.ASIDE)
         if len(indices) < 100:
             shown += [Draw(i, views[i]) for i in indices] * recipe.repeats
         else:
@@ -108,7 +114,6 @@ def plan_epoch(films: Sequence[CachedFilm], recipe: Recipe, epoch: int) -> list[
         lacking = max(0, len(fractured) - len(intact))
         aside += [Draw(i, View.ASIDE) for i in _choose(rng, located, lacking)]
     draws = shown + aside + [plenty[k] for k in _choose(rng, range(len(plenty)), recipe.intact)]
-    everywhere = [i for i, film in enumerate(films) if film.places.polygons]
     draws += [Draw(i, View.ASIDE) for i in _choose(rng, everywhere, recipe.crops)]
     return [draws[i] for i in rng.permutation(len(draws))]
 

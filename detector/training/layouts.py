@@ -17,7 +17,7 @@ import json
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,10 +56,16 @@ class FilmSet:
     unreadable: tuple[Unreadable, ...]
 
 
-def read_annotations(path: Path) -> Places:
-    """COCO json -> file name -> (boxes (N, 4), outlines), in the pixels of those images."""
+def read_annotations(path: Path, folders: bool = False) -> Places:
+    """COCO json -> file name -> (boxes (N, 4), outlines), in the pixels of those images.
+
+    ``folders``: the names keep the folders that they have in the file.
+    """
     coco = json.loads(path.read_text())
-    names = {image["id"]: Path(image["file_name"]).name for image in coco["images"]}
+    names = {
+        image["id"]: image["file_name"] if folders else Path(image["file_name"]).name
+        for image in coco["images"]
+    }
     boxes: dict[str, list] = defaultdict(list)
     outlines: dict[str, list] = defaultdict(list)
     for annotation in coco["annotations"]:
@@ -74,6 +80,28 @@ def read_annotations(path: Path) -> Places:
 
 def _nowhere() -> tuple[np.ndarray, tuple[np.ndarray | None, ...]]:
     return np.zeros((0, 4)), ()
+
+
+def with_places(records: Sequence[FilmRecord], path: Path) -> list[FilmRecord]:
+    """The records, and for fractured films without a place those of a COCO json of its own.
+
+    Its images are named as the records' keys are: the data set's folder and the film's name there.
+
+    Raises:
+        ValueError: the file is no COCO json, or names no film of the records that lacks a place.
+    """
+    try:
+        places = read_annotations(path, folders=True)
+    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is no COCO file of places: {error}") from error
+    placed = [
+        record if record.located or record.key not in places
+        else replace(record, boxes=places[record.key][0], outlines=places[record.key][1])
+        for record in records
+    ]
+    if not any(new is not old for new, old in zip(placed, records, strict=True)):
+        raise ValueError(f"{path} names no fractured film without a place, as 'folder/film.jpg'.")
+    return placed
 
 
 def read_manifest(folder: Path) -> list[FilmRecord]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from detector.phantom import random_phantom
 from detector.training.dataset import CachedFilm, cache_films
-from detector.training.layouts import read_films, read_manifest
+from detector.training.layouts import read_films, read_manifest, with_places
 from detector.training.leakage import leakage
 from detector.training.provenance import data_digest
 from detector.training.records import FilmRecord
@@ -58,16 +58,18 @@ def real_data(
     *,
     allow_leakage: bool = False,
     cache: Path | None = None,
+    places: Path | None = None,
 ) -> TrainingData:
     """Read the films of all folders, at most ``longest`` pixels on a side.
 
     A few films that straddle the splits are left out of training; many are refused. Films of
     folders without a split are grouped by picture and divided 80 : 10 : 10. ``cache``: a folder
-    that keeps the films' fingerprints for the next run.
+    that keeps the films' fingerprints for the next run; ``places``: a COCO json of fractures in
+    training films whose folder says nothing of them (val is scored by what its folder says).
 
     Raises:
-        ValueError: an unknown layout; a split that leaks a lot (unless allowed); no film in train
-            or val, or only one class.
+        ValueError: an unknown layout; no such ``places``; a split that leaks a lot (unless allowed); no
+            film in train or val, or only one class.
     """
     sets = [read_films(folder) for folder in folders]
     records: list[FilmRecord] = []
@@ -93,7 +95,13 @@ def real_data(
     # Test never chooses anything: data without val gives a tenth of its train for that.
     if not any(record.split == "val" for record in records):
         records = _carve_val(records, seed, cache)
-    used = [record for record in records if record.split in ("train", "val")]
+    used = [record for record in records if record.split == "train"]
+    placed: list[str] = []
+    if places:
+        unplaced = {record.key for record in used if not record.located}
+        used = with_places(used, places)
+        placed = sorted(r.key for r in used if r.located and r.key in unplaced)
+    used += [record for record in records if record.split == "val"]
     cached, broken = cache_films(used, longest)
     data = TrainingData(
         [film for film in cached if film.record.split == "train"],
@@ -113,6 +121,8 @@ def real_data(
             ),
             "leakage": finding.summary(),
             "left_out_of_training": removed,
+            # Fractures that their folder has no place of, from a file of places.
+            "places_added": placed,
             # What is held out but known: never calibrated on, never counted in a figure.
             "seen_in_training": sorted(
                 r.key for r in records if r.path in finding.seen and not removed
