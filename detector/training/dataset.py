@@ -79,11 +79,11 @@ class Draw:
 def plan_epoch(films: Sequence[CachedFilm], recipe: Recipe, epoch: int) -> list[Draw]:
     """The draws of one epoch, shuffled; see ``Recipe`` for what it holds.
 
-    How much of a film is shown must not tell its label. So close-ups of fractures stand against
-    those beside them, close-ups of intact films against both. Where a source has fractures without
-    a known place, of which nothing may be cut off, as large a share of its intact films is shown
-    whole too; but half of them at most where other fractures are shown close, as a style of which
-    only whole films were ever taught is read badly close.
+    How much of a film is shown must not tell its label. So as large a share of the intact films as
+    of the fractured ones is shown close; close-ups beside fractures come to them. Where a source
+    has fractures without a known place, of which nothing may be cut off, as large a share of its
+    intact films is shown whole too; but half of them at most where other fractures are shown
+    close, as a style of which only whole films were ever taught is read badly close.
     """
     rng = np.random.default_rng([recipe.seed, epoch, 2**31])
     shown: list[Draw] = []
@@ -102,8 +102,7 @@ def plan_epoch(films: Sequence[CachedFilm], recipe: Recipe, epoch: int) -> list[
         whole = min(whole, 0.5) if everywhere else whole
         order = list(_choose(rng, intact, len(intact)))
         cut = round(whole * len(intact))
-        # Half as many close-ups: those beside fractures come to them.
-        close = round(recipe.close / 2 * (len(intact) - cut))
+        close = round(recipe.close * (len(intact) - cut))
         views |= dict.fromkeys(order[:cut], View.WHOLE)
         views |= dict.fromkeys(order[cut:cut + close], View.ASIDE)
         if len(indices) < 100:

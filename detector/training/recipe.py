@@ -15,7 +15,7 @@ class Recipe:
     leave every outline out, as intact, and more of them from a source that has fewer intact films
     than fractured ones, until it has as many: a source's look must not be a sign of a fracture. Nor
     must a close look: a share ``close`` of the fractured films is shown as close-ups of the
-    fracture, half that share of the intact ones as close-ups of anything. A share ``pairs`` of the
+    fracture, and of the intact ones as close-ups of anything. A share ``pairs`` of the
     samples shows an intact film beside it on the same canvas, each in a style of its own.
     """
 

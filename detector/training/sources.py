@@ -68,8 +68,8 @@ def real_data(
     training films whose folder says nothing of them (val is scored by what its folder says).
 
     Raises:
-        ValueError: an unknown layout; no such ``places``; a split that leaks a lot (unless allowed); no
-            film in train or val, or only one class.
+        ValueError: an unknown layout; no such ``places``; a split that leaks a lot (unless
+            allowed); no film in train or val, or only one class.
     """
     sets = [read_films(folder) for folder in folders]
     records: list[FilmRecord] = []
