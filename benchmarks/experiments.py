@@ -53,6 +53,9 @@ def row_of(run: Path, note: str) -> str | None:
     if config["started_from"].startswith("weights "):
         changed.insert(0, f"on from {config['started_from']}")
 
+    if config.get("places"):
+        changed.append(f"places of {Path(config['places']).name}")
+
     def figure(name: str) -> str:
         return f"{float(best[name]):.3f}" if best.get(name) else "–"
 

@@ -26,15 +26,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from detector.predictor import FractureDetector  # noqa: E402
 from detector.training.card import keep_metrics  # noqa: E402
 from detector.training.evaluate import UNRANKED  # noqa: E402
-from detector.training.fitting import balanced_threshold  # noqa: E402
 from detector.training.layouts import read_manifest  # noqa: E402
 from detector.training.leakage import leakage  # noqa: E402
 from detector.training.readings import (  # noqa: E402
@@ -121,8 +118,7 @@ def leave_out(index: int, arguments: argparse.Namespace, folder: Path) -> dict[s
     workers = one_thread_each()
     val = without_seen([r for r in home if r.split == "val"], detector.config.provenance)
     at_home, _ = read_records(detector, val, workers)
-    labels = np.array([r.record.fractured for r in at_home])
-    threshold = balanced_threshold(labels, np.array([r.probability for r in at_home]))
+    threshold = detector.config.metrics["val"]["balanced_threshold"]
     away, _ = read_records(detector, unshared(known_films(left_out, cache), home, cache), workers)
     return {
         "threshold": round(threshold, 4),

@@ -8,7 +8,6 @@ import pytest
 from detector.explanation import find_regions
 from detector.geometry import Letterbox
 from detector.training.fitting import (
-    balanced_threshold,
     conformal_rule_in,
     conformal_rule_out,
     find_peaks,
@@ -60,12 +59,6 @@ def test_conformal_cuts_are_on_the_safe_side_of_their_own_film() -> None:
     scores = np.linspace(0.01, 0.99, 99)
     assert (scores >= conformal_rule_out(scores)).mean() >= 0.95
     assert (scores < conformal_rule_in(scores)).mean() >= 0.95
-
-
-def test_balanced_threshold_lies_between_the_classes() -> None:
-    labels = np.array([0, 0, 0, 1, 1])
-    assert balanced_threshold(labels, np.array([0.1, 0.2, 0.3, 0.5, 0.9])) == pytest.approx(0.4)
-    assert balanced_threshold(labels, np.full(5, 0.7)) == 0.5
 
 
 def bump(box: np.ndarray, peak: float, shape: tuple[int, int] = (32, 24)) -> np.ndarray:

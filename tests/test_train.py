@@ -114,7 +114,9 @@ def test_its_weights_read_films(trained: Path) -> None:
     assert provenance["data"] == ["phantoms"] and provenance["init"] == "random"
     assert provenance["films"] == {"phantoms": COUNTS}
     assert provenance["recipe"] == json.loads((trained / "config.json").read_text())["recipe"]
-    assert detector.config.metrics["val"]["films"] == COUNTS["val"]
+    of_val = detector.config.metrics["val"]
+    assert of_val["films"] == COUNTS["val"]
+    assert of_val["balanced_threshold"] == of_val["fractured"] / of_val["films"]
     prediction = detector.predict(random_phantom(7, size=SIZE).pixels)
     assert 0 <= prediction.probability <= 1 and prediction.heatmap.shape == SIZE
 

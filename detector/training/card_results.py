@@ -41,7 +41,8 @@ def sections(metrics: Figures) -> Iterator[str]:
     yield "## Results"
     yield (f"On {_SPLITS[split]}. Brackets hold 95 % intervals: bootstrap over groups of "
            "duplicates; where every film or none was a hit, Wilson's. The balanced point is the "
-           "threshold with the highest sensitivity plus specificity on validation films. Read film "
+           "share of fractured films in validation: of calibrated probabilities the cut with the "
+           "highest sensitivity plus specificity. Read film "
            f"by film as the detector serves them ({figures['all']['runtime']}); "
            f"{figures['all']['unreadable']} files could not be read.")
     yield "\n".join(_overview(sources))

@@ -18,7 +18,7 @@ from detector.engine_torch import TorchEngine
 from detector.geometry import Letterbox
 from detector.network import EvidenceNetwork
 from detector.radiograph import load_radiograph
-from detector.training.fitting import balanced_threshold, fit_calibration, fit_scope
+from detector.training.fitting import fit_calibration, fit_scope
 from detector.training.recipe import Recipe
 from detector.training.records import FilmRecord
 
@@ -68,7 +68,6 @@ def export_weights(
     calibration = fit_calibration(
         logits, labels, [o.evidence for o in outputs], letterboxes, [r.boxes for r in val]
     )
-    probabilities = calibration.film.probability(logits)
     config = ModelConfig(
         version=version,
         architecture=network.architecture,
@@ -79,7 +78,10 @@ def export_weights(
                     **provenance},
         metrics={"val": {
             "films": len(val), "fractured": int(labels.sum()),
-            "balanced_threshold": balanced_threshold(labels, probabilities),
+            # Where probabilities are calibrated, sensitivity plus specificity is largest at the
+            # share of fractured films. The cut at which it is largest on these films (Youden 1950)
+            # is a noisy estimate of that: docs/experiments.md.
+            "balanced_threshold": calibration.prevalence,
         }},
     )
     write_weights(folder, rounded, scope, config)

@@ -64,20 +64,6 @@ def conformal_rule_in(intact: np.ndarray, specificity: float = 0.95) -> float:
     return min(float(np.nextafter(ordered[k - 1], 2.0)), 1.0) if k >= 1 else 1.0
 
 
-def balanced_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """The cut with the highest sensitivity + specificity (Youden 1950), halfway to the next."""
-    labels = np.asarray(labels, bool)
-    cuts = np.unique(probabilities)
-    middles = (cuts[1:] + cuts[:-1]) / 2
-    if not len(middles):
-        return 0.5
-    youden = [
-        (probabilities[labels] >= cut).mean() + (probabilities[~labels] < cut).mean()
-        for cut in middles
-    ]
-    return float(middles[int(np.argmax(youden))])
-
-
 _PROVISIONAL = Logistic(1.0, 0.0)
 _LEAST = 1e-6
 _PLAIN = 0.75  # of the intact films show no place at all
