@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from detector.training.layouts import class_of, read_films
+import detector.training
+from detector.training.layouts import class_of, read_films, with_places
 
 
 def draw(path: Path, seed: int = 0) -> Path:
@@ -125,3 +126,18 @@ def test_a_table_without_its_columns_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("name,split\na.png,train\n")
     with pytest.raises(ValueError, match="lacks the column 'file'"):
         read_films(tmp_path)
+
+
+def test_the_places_that_we_drew_lie_on_the_bones_of_their_films(films_root: Path) -> None:
+    """Every fractured training wrist has one, and no film of test has."""
+    places = Path(detector.training.__file__).parent / "places" / "multiregion_pictures.json"
+    records = read_films(films_root / "multiregion_pictures").records
+    placed = with_places(records, places)
+    drawn = [new for new, old in zip(placed, records, strict=True) if new is not old]
+    assert {r.key for r in drawn} == {r.key for r in records if r.fractured and r.split == "train"}
+    for record in drawn:
+        film = cv2.imread(str(record.path), cv2.IMREAD_GRAYSCALE)
+        for x, y, width, height in record.boxes.astype(int):
+            inside = film[y : y + height, x : x + width]
+            assert inside.shape == (height, width) and inside.size < 0.1 * film.size
+            assert inside.mean() > film.mean()
