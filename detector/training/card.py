@@ -207,6 +207,8 @@ def _leakage(config: ModelConfig) -> Iterator[str]:
          "on and count in no figure"),
         ("used_without_split", "films of folders without a split were trained or validated on; "
          "they count in no figure"),
+        ("places_added", "fractured training films were given places that their data set does not "
+         "have; they count in no figure"),
     ):
         if name in config.provenance:
             yield f"{len(config.provenance[name])} {what}."
@@ -232,7 +234,7 @@ def _training(config: ModelConfig) -> Iterator[str]:
     if isinstance(recipe, Mapping):
         yield "\n".join(table(["recipe", "value"], flat(recipe)))
     shown = {"recipe", "leakage", "left_out_of_training", "seen_in_training",
-             "used_without_split", "trained", "commit", "data_sha256"}
+             "used_without_split", "places_added", "trained", "commit", "data_sha256"}
     rest = {k: v for k, v in config.provenance.items() if k not in shown}
     if rest:
         yield "\n".join(table(["provenance", "value"], flat(rest)))

@@ -27,7 +27,8 @@ DATA = """\
   sr2022 hold. `wrist`: children's wrists and forearms of one style, intact and fractured, many of
   the fractures subtle buckle and greenstick ones. `other`: web pictures, nearly all fractured;
   class goes with source and region there, so sensitivity and specificity stand apart and there is
-  no AUC. Labels as published, without outlines.
+  no AUC. Labels as published, without outlines; for training, boxes of the fractured wrists were
+  drawn by eye by this project's authors, who are no radiologists (`detector/training/places/`).
 
 The data sets name no patients, ages or sexes, so figures by age, sex or ethnicity cannot be given,
 and two films of one patient can be known only where they are near-duplicates."""

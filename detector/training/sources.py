@@ -121,14 +121,13 @@ def real_data(
             ),
             "leakage": finding.summary(),
             "left_out_of_training": removed,
-            # Fractures that their folder has no place of, from a file of places.
-            "places_added": placed,
             # What is held out but known: never calibrated on, never counted in a figure.
             "seen_in_training": sorted(
                 r.key for r in records if r.path in finding.seen and not removed
             ),
             # A folder without a split looks the same to a later evaluation, which takes it whole.
             "used_without_split": sorted(r.key for r in used if r.path in without_split),
+            **({"places_added": placed} if places else {}),
         },
     )
     for name, part in (("train", data.train), ("val", data.val)):
