@@ -85,6 +85,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.resume and arguments.data:
         parser.error("--resume takes its data from the run; leave --data out")
+    if arguments.places and not (arguments.data or arguments.resume):
+        parser.error("--places belongs to films: give their folder with --data")
     return arguments
 
 

@@ -52,7 +52,6 @@ def row_of(run: Path, note: str) -> str | None:
     data = " + ".join(Path(folder).name for folder in config["data"])
     if config["started_from"].startswith("weights "):
         changed.insert(0, f"on from {config['started_from']}")
-
     if config.get("places"):
         changed.append(f"places of {Path(config['places']).name}")
 

@@ -321,6 +321,12 @@ def test_resume_takes_its_data_from_the_run(capsys: pytest.CaptureFixture[str]) 
     assert end.value.code == 2 and "leave --data out" in capsys.readouterr().err
 
 
+def test_places_without_films_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        train.main(["--places", "places.json"])
+    assert end.value.code == 2 and "give their folder with --data" in capsys.readouterr().err
+
+
 def test_a_checkpoint_that_is_damaged_ends_with_1(
     tmp_path: Path, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -96,11 +96,10 @@ def real_data(
     if not any(record.split == "val" for record in records):
         records = _carve_val(records, seed, cache)
     used = [record for record in records if record.split == "train"]
-    placed: list[str] = []
+    unplaced = {record.key for record in used if not record.located}
     if places:
-        unplaced = {record.key for record in used if not record.located}
         used = with_places(used, places)
-        placed = sorted(r.key for r in used if r.located and r.key in unplaced)
+    placed = sorted(r.key for r in used if r.located and r.key in unplaced)
     used += [record for record in records if record.split == "val"]
     cached, broken = cache_films(used, longest)
     data = TrainingData(
