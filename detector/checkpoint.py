@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from detector.network import EvidenceNetwork
 
-FORMAT = 1
+FORMAT = 2
 MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 _SCOPE = "scope."
 

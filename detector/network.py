@@ -49,6 +49,7 @@ class EvidenceNetwork(nn.Module):
         )
         channels = self.architecture.channels
         levels = self.backbone.feature_info.channels()
+        self.embedding_levels = tuple(levels)
         self.embedding_size = sum(levels)
         self.lateral = nn.ModuleList(nn.Conv2d(level, channels, 1) for level in levels)
         self.fuse = nn.Sequential(
@@ -65,9 +66,14 @@ class EvidenceNetwork(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     def features(self, films: Tensor) -> tuple[Tensor, Tensor]:
-        """Films (B, 1, H, W) -> features A (B, C, H/stride, W/stride), embedding (B, E)."""
+        """Films (B, 1, H, W) -> features A (B, C, H/stride, W/stride), embedding (B, E).
+
+        The embedding holds each level's mean features at unit length: their direction tells
+        strangers from films better than their size does (Mueller & Hein 2025, Mahalanobis++).
+        """
         depths = self.backbone((films - self.mean) / self.std)
-        embedding = torch.cat([depth.mean(dim=(2, 3)) for depth in depths], dim=1)
+        means = [depth.mean(dim=(2, 3)) for depth in depths]
+        embedding = torch.cat([F.normalize(mean, dim=1) for mean in means], dim=1)
         levels = [lateral(x) for lateral, x in zip(self.lateral, depths, strict=True)]
         if self.architecture.stride == 8:
             size = levels[0].shape[-2:]

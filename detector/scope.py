@@ -1,8 +1,8 @@
 """Is this a film that the model knows? Answered from the same forward pass.
 
 The distance of the film's embedding from the training films' (Mahalanobis distance with a shrunk
-covariance, Lee et al. 2018), and how coloured the picture is. Mean, whitening and cut are fitted on
-training films and travel with the weights.
+covariance, Lee et al. 2018; every level of the backbone weighs the same), and how coloured the
+picture is. Mean, whitening and cut are fitted on training films and travel with the weights.
 """
 
 from __future__ import annotations

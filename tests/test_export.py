@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from detector.training.export import some_of_each_source
+from detector.training.export import scope_films
 from detector.training.records import FilmRecord
 
 
 def test_no_source_is_what_a_film_looks_like_by_its_number() -> None:
     sources = ["small", *["large"] * 9] * 40
     films = [FilmRecord(Path(f"{i}.png"), source, False) for i, source in enumerate(sources)]
-    chosen = some_of_each_source(films, 60, seed=1)
+    chosen = scope_films(films, seed=1, most=60)
     assert Counter(film.source for film in chosen) == {"large": 60, "small": 40}
     assert len({film.path for film in chosen}) == 100
-    assert chosen == some_of_each_source(films, 60, seed=1)
-    assert chosen != some_of_each_source(films, 60, seed=2)
+    assert chosen == scope_films(films, seed=1, most=60)
+    assert chosen != scope_films(films, seed=2, most=60)

@@ -68,6 +68,15 @@ def test_shapes(stride: int) -> None:
     assert embedding.shape == (2, network.embedding_size)
 
 
+def test_the_embedding_has_the_direction_of_each_level_not_its_size() -> None:
+    network = tiny_network()
+    with torch.inference_mode():
+        embedding = network(torch.rand(2, 1, 96, 64))[2]
+    assert sum(network.embedding_levels) == network.embedding_size
+    for level in embedding.split(network.embedding_levels, dim=1):
+        torch.testing.assert_close(level.norm(dim=1), torch.ones(2))
+
+
 def test_the_logit_is_the_sum_of_the_places_odds() -> None:
     network = tiny_network()
     evidence = torch.randn(3, 5, 4)

@@ -52,7 +52,29 @@ def test_the_fit_lets_its_own_kind_in_and_strangers_out() -> None:
     def films(count: int) -> np.ndarray:
         return rng.standard_normal((count, 6)) @ mixing + 3
 
-    model = fit_scope(films(800), films(300))
+    model = fit_scope(films(800), films(300), levels=(6,))
     assert np.mean([model.distance(e) for e in films(300)]) == pytest.approx(1, abs=0.1)
     assert np.mean([model.check(e, FILM).in_scope for e in films(1000)]) > 0.985
     assert not any(model.check(e, FILM).in_scope for e in films(200) + 12 * mixing[0])
+
+
+def test_every_level_weighs_the_same_however_many_numbers_it_has() -> None:
+    rng = np.random.default_rng(0)
+    known = rng.standard_normal((4000, 12))
+    model = fit_scope(known, rng.standard_normal((300, 12)), levels=(2, 10))
+    # Three standard deviations off in every number of a level, in none of the other.
+    small, large = np.zeros(12), np.zeros(12)
+    small[:2], large[2:] = 3.0, 3.0
+    assert model.distance(small) == pytest.approx(model.distance(large), rel=0.1)
+    assert model.distance(small) == pytest.approx(3 / np.sqrt(2), rel=0.1)
+
+
+def test_the_cut_has_a_tenth_to_spare_over_the_usual_held_out_films() -> None:
+    rng = np.random.default_rng(0)
+    known, held_out = rng.standard_normal((2000, 4)), rng.standard_normal((399, 4))
+    held_out[:3] = 100.0  # odd ones: one in a hundred may be left out
+    model = fit_scope(known, held_out, levels=(4,))
+    distances = np.sort([model.distance(e) for e in held_out])
+    assert model.cut == pytest.approx(1.1 * distances[-4])
+    few = fit_scope(known, held_out[3:50], levels=(4,))  # too few to call any of them odd
+    assert few.cut == pytest.approx(1.1 * max(few.distance(e) for e in held_out[3:50]))

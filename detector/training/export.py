@@ -53,15 +53,16 @@ def export_weights(
     Raises:
         ValueError: val lacks fractured or intact films.
     """
-    version = f"{detector.__version__}+{datetime.now(UTC):%Y%m%d}"
+    version = f"{detector.__version__}+{datetime.now(UTC):%Y%m%d.%H%M}"
     rounded = _rounded(network)
     engine = TorchEngine(rounded)
 
-    known = some_of_each_source(train, _SCOPE_FILMS, recipe.seed)
+    known = scope_films(train, recipe.seed)
     at_home, _ = run_films(engine, known, recipe.input_size, "scope")
     outputs, letterboxes = run_films(engine, val, recipe.input_size, "calibration")
     scope = fit_scope(
-        np.stack([o.embedding for o in at_home]), np.stack([o.embedding for o in outputs])
+        np.stack([o.embedding for o in at_home]), np.stack([o.embedding for o in outputs]),
+        network.embedding_levels,
     )
     labels = np.array([record.fractured for record in val])
     logits = np.array([output.logit for output in outputs])
@@ -87,10 +88,10 @@ def export_weights(
     write_weights(folder, rounded, scope, config)
 
 
-def some_of_each_source(
-    records: Sequence[FilmRecord], most: int, seed: int
+def scope_films(
+    records: Sequence[FilmRecord], seed: int, most: int = _SCOPE_FILMS
 ) -> list[FilmRecord]:
-    """At most ``most`` films of each source, drawn at random."""
+    """What the scope is fitted on: at most ``most`` films of each source, drawn at random."""
     by_source: dict[str, list[FilmRecord]] = defaultdict(list)
     for index in np.random.default_rng(seed).permutation(len(records)):
         by_source[records[index].source].append(records[index])

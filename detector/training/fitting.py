@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from scipy.linalg import block_diag
 from scipy.optimize import minimize
 from sklearn.covariance import LedoitWolf
 
@@ -168,16 +169,41 @@ def _best_extent(
     return best
 
 
-def fit_scope(embeddings: np.ndarray, held_out: np.ndarray, accept: float = 0.995) -> ScopeModel:
+_SCOPE_SPARE = 1.1  # a film is refused from a tenth beyond the farthest that val calls usual
+
+
+def fit_scope(
+    embeddings: np.ndarray, held_out: np.ndarray, levels: Sequence[int], accept: float = 0.99
+) -> ScopeModel:
     """Mean and whitening of training films' embeddings (N, E), the cut from held-out ones (M, E).
 
-    The covariance is shrunk (Ledoit & Wolf 2004). The cut lets ``accept`` of the held-out films in,
-    with a tenth to spare.
+    Each of the backbone's ``levels`` (sizes that sum to E) is whitened by its own covariance,
+    shrunk (Ledoit & Wolf 2004), and weighs the same: the deepest one has more than half of the
+    numbers, and takes films of other styles for strangers sooner (docs/measured/scope_fit.md). A
+    new film of the known styles stays under the cut, even less its spare, with a probability of
+    ``accept``, see ``_farthest``.
     """
-    embeddings = np.asarray(embeddings, np.float64)
-    fitted = LedoitWolf().fit(embeddings)
-    values, vectors = np.linalg.eigh(fitted.covariance_)
-    whitening = vectors / np.sqrt(np.maximum(values, 1e-12))
-    plain = ScopeModel(fitted.location_, whitening, 1.0)
-    distances = [plain.distance(e) for e in held_out]
-    return ScopeModel(fitted.location_, whitening, 1.1 * float(np.quantile(distances, accept)))
+    parts = np.split(np.asarray(embeddings, np.float64), np.cumsum(levels)[:-1], axis=1)
+    fits = [LedoitWolf().fit(part) for part in parts]
+    mean = np.concatenate([fit.location_ for fit in fits])
+    size = len(mean)
+    whitening = block_diag(*(
+        _whitening(fit.covariance_) * np.sqrt(size / (len(levels) * level))
+        for fit, level in zip(fits, levels, strict=True)
+    ))
+    plain = ScopeModel(mean, whitening, 1.0)
+    distances = np.array([plain.distance(e) for e in held_out])
+    return ScopeModel(mean, whitening, _SCOPE_SPARE * _farthest(distances, accept))
+
+
+def _whitening(covariance: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors / np.sqrt(np.maximum(values, 1e-12))
+
+
+def _farthest(distances: np.ndarray, accept: float) -> float:
+    """The distance that a new film stays within with at least this probability, as split conformal
+    has it; the farthest one where there are too few films to say."""
+    ordered = np.sort(distances)[::-1]
+    k = max(1, int(np.floor((len(ordered) + 1) * (1 - accept) + 1e-9)))
+    return float(ordered[k - 1])

@@ -35,7 +35,7 @@ def _photographs() -> list[np.ndarray]:
     return [load_sample_image("china.jpg"), load_sample_image("flower.jpg"), portrait]
 
 
-def _photograph(rng: np.random.Generator, photographs: Sequence[np.ndarray]) -> np.ndarray:
+def part_of_photograph(rng: np.random.Generator, photographs: Sequence[np.ndarray]) -> np.ndarray:
     """A part of a photograph in colour, as wide as a phone crops it."""
     whole = photographs[int(rng.integers(len(photographs)))]
     height, width = (round(side * rng.uniform(0.5, 1.0)) for side in whole.shape[:2])
@@ -114,11 +114,11 @@ def drawn_pictures(count: int = COUNT) -> dict[str, list[np.ndarray]]:
     photographs = _photographs()
 
     def grey_photograph(rng: np.random.Generator) -> np.ndarray:
-        return cv2.cvtColor(_photograph(rng, photographs), cv2.COLOR_RGB2GRAY)
+        return cv2.cvtColor(part_of_photograph(rng, photographs), cv2.COLOR_RGB2GRAY)
 
     kinds: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
         "photographs in grey": grey_photograph,
-        "photographs in colour": lambda rng: _photograph(rng, photographs),
+        "photographs in colour": lambda rng: part_of_photograph(rng, photographs),
         "documents": _document,
         "screenshots": _screenshot,
         "noise": _noise,
