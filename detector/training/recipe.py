@@ -41,7 +41,7 @@ class Recipe:
     warmup: float = 0.03  # share of all steps
     ema: float = 0.998
     smoothing: float = 0.05  # of the film's label
-    place_weight: float = 0.5  # of the outline loss against the film loss
+    place_weight: float = 1.0  # of the outline loss against the film loss
     seed: int = 0
 
     def __post_init__(self) -> None:
