@@ -111,7 +111,7 @@ def test_a_config_that_is_no_json_object_is_refused(folder: Path, text: bytes) -
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda v: v.update(format=2), "format 2; this version reads 1"),
+        (lambda v: v.update(format=1), "format 1; this version reads 2"),
         (lambda v: v.pop("format"), "format None"),
         (lambda v: v.pop("calibration"), "incomplete or wrong.*calibration"),
         (lambda v: v["calibration"].update(rule_in=-1), "operating points must be ordered"),
