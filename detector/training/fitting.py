@@ -46,6 +46,12 @@ def fit_logistic(values: np.ndarray, labels: np.ndarray) -> Logistic:
     return Logistic(float(np.exp(best.x[0])), float(best.x[1]))
 
 
+def _conformal_rank(count: int, share: float) -> int:
+    """Rank, counted from the outermost as 1, of the calibration value that a new one stays within
+    with a probability of at least ``share``; 0 where ``count`` is too small to say."""
+    return int(np.floor((count + 1) * (1 - share) + 1e-9))
+
+
 def conformal_rule_out(fractured: np.ndarray, sensitivity: float = 0.95) -> float:
     """The highest cut that a new fractured film reaches with at least this probability.
 
@@ -53,7 +59,7 @@ def conformal_rule_out(fractured: np.ndarray, sensitivity: float = 0.95) -> floa
     k-th smallest probability with k = floor((n + 1)(1 - sensitivity)). 0 when n is too small.
     """
     ordered = np.sort(np.asarray(fractured, np.float64))
-    k = int(np.floor((len(ordered) + 1) * (1 - sensitivity) + 1e-9))
+    k = _conformal_rank(len(ordered), sensitivity)
     return float(ordered[k - 1]) if k >= 1 else 0.0
 
 
@@ -61,7 +67,7 @@ def conformal_rule_in(intact: np.ndarray, specificity: float = 0.95) -> float:
     """The lowest cut that a new intact film stays under with at least this probability; 1 when
     there are too few films. See ``conformal_rule_out``."""
     ordered = np.sort(np.asarray(intact, np.float64))[::-1]
-    k = int(np.floor((len(ordered) + 1) * (1 - specificity) + 1e-9))
+    k = _conformal_rank(len(ordered), specificity)
     return min(float(np.nextafter(ordered[k - 1], 2.0)), 1.0) if k >= 1 else 1.0
 
 
@@ -205,5 +211,4 @@ def _farthest(distances: np.ndarray, accept: float) -> float:
     """The distance that a new film stays within with at least this probability, as split conformal
     has it; the farthest one where there are too few films to say."""
     ordered = np.sort(distances)[::-1]
-    k = max(1, int(np.floor((len(ordered) + 1) * (1 - accept) + 1e-9)))
-    return float(ordered[k - 1])
+    return float(ordered[max(_conformal_rank(len(ordered), accept), 1) - 1])
