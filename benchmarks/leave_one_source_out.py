@@ -2,7 +2,8 @@
 
     python benchmarks/leave_one_source_out.py --init tf_efficientnetv2_b0.in1k.safetensors \\
         --data ../shared/data/fracatlas --data ../shared/data/sr2022 \\
-        --data ../shared/data/multiregion_pictures [--write weights]
+        --data ../shared/data/multiregion_pictures \\
+        --places detector/training/places/multiregion_pictures.json [--write weights]
 
 For each source `train.py` trains on the others, shorter and at one smaller size than the shipped
 weights (``EPOCHS``, ``SIZE``), to the last epoch: val of the two small sources is too small to
@@ -111,7 +112,9 @@ def leave_out(index: int, arguments: argparse.Namespace, folder: Path) -> dict[s
             home += records
             command += ["--data", str(folder / source.name)]
     if arguments.init:
-        command += ["--init", str(arguments.init)]
+        command += ["--init", str(arguments.init.resolve())]
+    if arguments.places:
+        command += ["--places", str(arguments.places.resolve())]
     subprocess.run(command, cwd=ROOT, check=True)
 
     detector = FractureDetector.from_pretrained(folder / "weights")
@@ -134,6 +137,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, action="append", required=True, metavar="FOLDER",
                         help="a source in the manifest layout; three or more times")
     parser.add_argument("--init", type=Path, help="ImageNet weights, as for train.py")
+    parser.add_argument("--places", type=Path, metavar="FILE", help="as for train.py")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--size", type=int, default=SIZE)
     parser.add_argument("--seed", type=int, default=0)
