@@ -8,8 +8,9 @@
     accelerate launch --multi_gpu --num_processes 2 train.py ...  # two processes, on a CPU too
 
 ``--data`` takes the manifest layout, FracAtlas as published, the multi-region layout, or a folder
-of two classes. Val chooses the epoch (``--keep last``: the last one); it is calibrated on val and
-written to ``--out``. Everything else that a run makes lies in ``runs/<time>/``.
+of two classes; ``--strangers`` are pictures that the scope check learns to refuse. Val chooses the
+epoch (``--keep last``: the last one); it is calibrated on val and written to ``--out``. Everything
+else that a run makes lies in ``runs/<time>/``.
 
 Exit code: 0 done; 1 the run broke off (disk full, damaged checkpoint, loss not finite), its last
 checkpoint is whole; 2 bad usage or data; 130 interrupted.
@@ -62,6 +63,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--places", type=Path, metavar="FILE",
                         help="a COCO json of fractures in training films whose folder has no "
                         "places (file_name: the data set's folder and the film)")
+    parser.add_argument("--strangers", type=Path, action="append", default=[], metavar="FOLDER",
+                        help="pictures that are no limb films, for the scope check to be told "
+                        "from; may be given several times (none: drawn ones)")
     parser.add_argument("--out", type=Path, metavar="FOLDER",
                         help="where the weights go (default: weights, for phantoms the run folder)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the run folders")
@@ -230,6 +234,10 @@ def train(arguments: argparse.Namespace) -> None:
     init = arguments.init or (Path(saved["init"]) if saved.get("init") else None)
     out = arguments.out or (Path(saved["out"]) if saved.get("out") else None)
     places = arguments.places or (Path(saved["places"]) if saved.get("places") else None)
+    strangers = arguments.strangers or [Path(p) for p in saved.get("strangers", [])]
+    for folder in strangers:
+        if not folder.is_dir():
+            raise ValueError(f"--strangers {folder}: there is no such folder")
     allow_leakage = arguments.allow_leakage or saved.get("allow_leakage", False)
     keep = arguments.keep or saved.get("keep", "best")
     asked = arguments.precision
@@ -266,6 +274,7 @@ def train(arguments: argparse.Namespace) -> None:
         "recipe": recipe.to_dict(), **provenance, "data": [str(f) for f in folders],
         "init": init and str(init), "started_from": provenance["init"], "keep": keep,
         "out": out and str(out), "places": places and str(places), "allow_leakage": allow_leakage,
+        "strangers": [str(folder) for folder in strangers],
     })
     say(f"run folder {run.folder}; {'bf16' if bf16 else 'float32'} on {accelerator.device}")
     trained, optimizer = accelerator.prepare(network, optimizer)
@@ -301,7 +310,7 @@ def train(arguments: argparse.Namespace) -> None:
         out = out or (Path("weights") if folders else run.folder / "weights")
         export_weights(
             average.module, [film.record for film in data.train],
-            data.unseen_val, recipe, provenance, out,
+            data.unseen_val, recipe, provenance, out, strangers,
         )
         say(f"weights written to {out}")
     accelerator.end_training()

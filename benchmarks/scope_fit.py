@@ -1,32 +1,46 @@
-"""Does the scope check let other styles in and photographs out? Read on train and val, not test.
+"""Does the scope check let other styles in and other pictures out? Read on train and val, not test.
 
     python benchmarks/scope_fit.py --data ../shared/data/fracatlas --data ../shared/data/sr2022 \\
-        --data ../shared/data/multiregion_pictures --photographs FOLDER
+        --data ../shared/data/multiregion_pictures --strangers FOLDER... --unseen FOLDER...
 
-Fits the check as `detector.training.export` does, on all sources and with each one left out, and
-reads how many of its films are then taken for films. "per level" is what is exported: each level
-of the backbone is whitened by its own covariance and weighs the same; "one covariance" whitens all
-of them together. ``--photographs``: pictures of your own, of which parts are shown in grey; let
-them be other ones than the card's, as this is what the check is chosen by.
+Fits the check on films and on the pictures of ``--strangers``, as `train.py` does, with all sources
+and with each one left out; reads how many of its films are then let in, and how many of the
+pictures of ``--unseen``, which the fit did not see, are refused. "line" is what is exported;
+"line, whole films" leaves out the restyled parts of films; "distance" is how the check was fitted
+before, on films alone: the Mahalanobis distance from them, each level of the backbone whitened by
+its own covariance, with a cut of 1.1 times the conformal one for 99 % of val.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import measuring
 import numpy as np
 from measuring import table
 
-PARTS = 8  # of each photograph
+Inside = Callable[[np.ndarray], np.ndarray]  # embeddings (N, E) -> whether each is let in
 
 
-def read_photographs(folder: Path) -> list[np.ndarray]:
-    pictures = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted(folder.iterdir())]
-    return [picture for picture in pictures if picture is not None]
+def distance_check(films: np.ndarray, held_out: np.ndarray, levels: Sequence[int]) -> Inside:
+    """The check by distance from the films alone."""
+    from sklearn.covariance import LedoitWolf
+
+    cuts = np.cumsum(levels)[:-1]
+    fits = [LedoitWolf().fit(part) for part in np.split(films, cuts, axis=1)]
+
+    def distance(embeddings: np.ndarray) -> np.ndarray:
+        parts = np.split(embeddings, cuts, axis=1)
+        squared = [fit.mahalanobis(part) / part.shape[1]
+                   for fit, part in zip(fits, parts, strict=True)]
+        return np.sqrt(np.mean(squared, axis=0))
+
+    known = np.sort(distance(held_out))[::-1]
+    cut = 1.1 * known[max(int((len(known) + 1) * 0.01), 1) - 1]
+    return lambda embeddings: distance(embeddings) <= cut
 
 
 def main() -> None:
@@ -35,59 +49,68 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, action="append", required=True, metavar="FOLDER",
                         help="a folder of films with a split; may be given several times")
-    parser.add_argument("--photographs", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--strangers", type=Path, action="append", default=[], metavar="FOLDER",
+                        help="as for train.py")
+    parser.add_argument("--unseen", type=Path, action="append", required=True, metavar="FOLDER",
+                        help="other pictures to refuse; may be given several times")
     parser.add_argument("--weights", type=Path, default=None, help="default: the shipped ones")
     arguments = parser.parse_args()
 
     from detector.checkpoint import read_weights
     from detector.engine_torch import TorchEngine
-    from detector.geometry import Letterbox
-    from detector.training.export import run_films, scope_films
-    from detector.training.fitting import fit_scope
+    from detector.training.export import run_films
     from detector.training.readings import films_of, without_seen
-    from detector.training.records import FilmRecord
-    from detector.training.strangers import part_of_photograph
+    from detector.training.recipe import Recipe
+    from detector.training.scope_data import ScopeData, embed, scope_data
+    from detector.training.strangers import other_pictures
 
     model = read_weights(arguments.weights or measuring.ROOT / "weights")
     engine, size = TorchEngine(model.network), model.config.input_size
-
-    def embeddings(records: Sequence[FilmRecord], what: str) -> np.ndarray:
-        return np.stack([o.embedding for o in run_films(engine, records, size, what)[0]])
-
-    train = scope_films(films_of(arguments.data, "train"), seed=0)
+    recipe = Recipe.from_dict(model.config.provenance["recipe"])
+    train = films_of(arguments.data, "train")
     val = without_seen(films_of(arguments.data, "val"), model.config.provenance)
-    pictures = read_photographs(arguments.photographs)
-    parts = []
-    for number, picture in enumerate(pictures):
-        for part in range(PARTS):
-            seen = part_of_photograph(np.random.default_rng((number, part)), [picture])
-            parts.append(seen.astype(np.float32) / 255)
-    known, held_out = embeddings(train, "train"), embeddings(val, "val")
-    strangers = np.stack([
-        engine.run(Letterbox.fit(*part.shape, size).apply(part)).embedding for part in parts
-    ])
-    source_of = np.array([record.source for record in train])
-    source_of_val = np.array([record.source for record in val])
+    data = scope_data(engine, train, recipe, arguments.strangers)
+    held_out = np.stack([o.embedding for o in run_films(engine, val, size, "val")[0]])
+    unseen = {
+        folder.name: np.stack([
+            embed(engine, pixels, size) for _, pixels in other_pictures([folder], recipe.seed)
+        ])
+        for folder in arguments.unseen
+    }
     print(measuring.machine_facts(
         weights=f"{model.config.version}, sha256 {model.sha256[:12]}",
-        films=f"{len(train)} of train, {len(val)} of val",
-        photographs=f"{len(parts)} parts of {len(pictures)}",
+        films=f"{len(data.records)} of train, {len(val)} of val",
+        told_from=f"{len(data.others)} views of {len(np.unique(data.pictures))} pictures",
+        unseen=", ".join(f"{len(views)} views in {name}" for name, views in unseen.items()),
     ))
 
-    levels = model.network.embedding_levels
+    def line(part: ScopeData, inside: np.ndarray) -> Inside:
+        scope = part.fit(inside)
+        return lambda embeddings: np.array([scope.score(e) <= 1 for e in embeddings])
+
+    fits: dict[str, Callable[[ScopeData, np.ndarray], Inside]] = {
+        "distance": lambda part, home: distance_check(
+            part.whole, home, model.network.embedding_levels
+        ),
+        "line, whole films": lambda part, home: line(replace(part, parts=part.parts[:0]), home),
+        "line": line,
+    }
+    source_of = np.array([record.source for record in data.records])
+    source_of_val = np.array([record.source for record in val])
     rows = []
-    for name, blocks in (("one covariance", (sum(levels),)), ("per level", levels)):
+    for name, fit in fits.items():
         for left_out in (None, *dict.fromkeys(source_of)):
-            inside, others = source_of != left_out, source_of_val != left_out
-            scope = fit_scope(known[inside], held_out[others], blocks)
-            asked = held_out if left_out is None else known[~inside]
-            accepted = np.mean([scope.distance(e) <= scope.cut for e in asked])
-            refused = np.mean([scope.distance(e) > scope.cut for e in strangers])
-            rows.append((name, left_out or "none: val", f"{len(asked)}", f"{accepted:.3f}",
-                         f"{refused:.3f}"))
+            known, home = source_of != left_out, source_of_val != left_out
+            part = replace(data, whole=data.whole[known], parts=data.parts[known])
+            let_in = fit(part, held_out[home])
+            asked = held_out if left_out is None else data.whole[~known]
+            rows.append((
+                name, left_out or "none: val", f"{len(asked)}", f"{let_in(asked).mean():.3f}",
+                *(f"{1 - let_in(views).mean():.3f}" for views in unseen.values()),
+            ))
     print()
-    print(table(("fit", "source left out", "its films", "of them accepted", "photographs refused"),
-                rows))
+    print(table(("fit", "source left out", "its films", "of them let in",
+                 *(f"refused: {folder}" for folder in unseen)), rows))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from detector.network import EvidenceNetwork
 
-FORMAT = 2
+FORMAT = 3
 MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 _SCOPE = "scope."
 
@@ -47,9 +47,14 @@ class ModelConfig:
     architecture: Architecture
     input_size: int
     calibration: Calibration
+    scope_start: float
     scope_cut: float
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.scope_start < self.scope_cut:
+            raise ValueError("the scope's cut must lie beyond its start")
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -58,7 +63,7 @@ class ModelConfig:
             "architecture": asdict(self.architecture),
             "preprocessing": {"input_size": self.input_size},
             "calibration": self.calibration.to_dict(),
-            "scope": {"cut": self.scope_cut},
+            "scope": {"start": self.scope_start, "cut": self.scope_cut},
             "provenance": dict(self.provenance),
             "metrics": dict(self.metrics),
         }
@@ -77,6 +82,7 @@ class ModelConfig:
                 architecture=Architecture(**values["architecture"]),
                 input_size=int(values["preprocessing"]["input_size"]),
                 calibration=Calibration.from_dict(values["calibration"]),
+                scope_start=float(values["scope"]["start"]),
                 scope_cut=float(values["scope"]["cut"]),
                 provenance=values.get("provenance", {}),
                 metrics=values.get("metrics", {}),
@@ -159,8 +165,8 @@ def read_weights(folder: str | Path, *, build: bool = True) -> Model:
         raise WeightsError(f"{MODEL_FILE} holds numbers of an unknown kind: {error}") from error
     try:
         scope = ScopeModel(
-            mean=tensors.pop(f"{_SCOPE}mean").astype(np.float64),
-            whitening=tensors.pop(f"{_SCOPE}whitening").astype(np.float64),
+            direction=tensors.pop(f"{_SCOPE}direction").astype(np.float64),
+            start=config.scope_start,
             cut=config.scope_cut,
         )
     except KeyError as error:
@@ -191,8 +197,7 @@ def _build(
         })
     except (KeyError, RuntimeError) as error:
         raise WeightsError(f"{MODEL_FILE} does not hold this architecture: {error}") from error
-    size = network.embedding_size
-    if scope.mean.shape != (size,) or scope.whitening.ndim != 2 or len(scope.whitening) != size:
+    if scope.direction.shape != (network.embedding_size,):
         raise WeightsError(f"{MODEL_FILE} holds a scope model of another architecture.")
     return network.eval()
 
@@ -258,6 +263,5 @@ def pack(network: EvidenceNetwork, scope: ScopeModel) -> bytes:
         name: value.astype(np.float16) if is_halved(value) else value
         for name, value in arrays_of(network).items()
     }
-    tensors[f"{_SCOPE}mean"] = scope.mean.astype(np.float32)
-    tensors[f"{_SCOPE}whitening"] = scope.whitening.astype(np.float32, order="C")
+    tensors[f"{_SCOPE}direction"] = scope.direction.astype(np.float32, order="C")
     return save(tensors)

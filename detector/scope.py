@@ -1,8 +1,8 @@
 """Is this a film that the model knows? Answered from the same forward pass.
 
-The distance of the film's embedding from the training films' (Mahalanobis distance with a shrunk
-covariance, Lee et al. 2018; every level of the backbone weighs the same), and how coloured the
-picture is. Mean, whitening and cut are fitted on training films and travel with the weights.
+Where the film's embedding lies on the line that best tells films from other pictures (Fisher's
+linear discriminant), and how coloured the picture is. Line and cut are fitted on training films and
+on other pictures, and travel with the weights.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ MAX_COLOURFULNESS = 0.12  # share of the grey range; scans of films with a tint 
 class ScopeCheck:
     """Whether a film is one that the model knows.
 
-    ``score``: distance over the cut, >= 0; above 1 is out of scope. ``reason``: a sentence for a
-    person, empty when in scope.
+    ``score``: how far from films toward other pictures, over the cut, >= 0; above 1 is out of
+    scope. ``reason``: a sentence for a person, empty when in scope.
     """
 
     in_scope: bool
@@ -34,24 +34,31 @@ class ScopeCheck:
 
 @dataclass(frozen=True)
 class ScopeModel:
-    """``mean`` (E,) and ``whitening`` (E, R) of training films' embeddings; ``cut``: a distance."""
+    """``direction`` (E,): from films to other pictures in the space of embeddings.
 
-    mean: np.ndarray
-    whitening: np.ndarray
+    ``start`` and ``cut``: places along it, of the training film that lies farthest from other
+    pictures and of the border; start < cut.
+    """
+
+    direction: np.ndarray
+    start: float
     cut: float
 
-    def distance(self, embedding: np.ndarray) -> float:
-        """Embedding (E,) -> Mahalanobis distance over the dimension's root; about 1 at home."""
-        white = (np.asarray(embedding, np.float64) - self.mean) @ self.whitening
-        return float(np.sqrt(np.mean(np.square(white))))
+    def place(self, embedding: np.ndarray) -> float:
+        """Embedding (E,) -> its place along the direction."""
+        return float(np.asarray(embedding, np.float64) @ self.direction)
+
+    def score(self, embedding: np.ndarray) -> float:
+        """Embedding (E,) -> 0 at the start or before it, 1 at the cut."""
+        return max(0.0, (self.place(embedding) - self.start) / (self.cut - self.start))
 
     def check(
         self, embedding: np.ndarray, pixels: np.ndarray, colourfulness: float = 0.0
     ) -> ScopeCheck:
         """Judge a film by its embedding (E,), its colour in [0, 1] and its pixels (H, W) in [0, 1],
         at the size the network sees them, without padding."""
-        score = self.distance(embedding) / self.cut
-        if _detail(pixels) < LEAST_DETAIL:
+        score = self.score(embedding)
+        if is_blank(pixels):
             return ScopeCheck(False, max(score, 2.0), "The picture is blank.")
         if colourfulness > MAX_COLOURFULNESS:
             return ScopeCheck(
@@ -65,6 +72,7 @@ class ScopeModel:
         return ScopeCheck(True, score)
 
 
-def _detail(pixels: np.ndarray) -> float:
+def is_blank(pixels: np.ndarray) -> bool:
+    """Whether pixels (H, W) in [0, 1] show nothing: one shade, or an even ramp."""
     pixels = np.asarray(pixels, np.float32)
-    return float(cv2.absdiff(pixels, cv2.blur(pixels, _SURROUNDINGS)).mean())
+    return float(cv2.absdiff(pixels, cv2.blur(pixels, _SURROUNDINGS)).mean()) < LEAST_DETAIL

@@ -23,7 +23,7 @@ BOX = (30, 40, 12, 10)  # x, y, width, height of what counts as a fracture
 
 def make_config(metrics: dict | None = None) -> ModelConfig:
     return ModelConfig(
-        "0.0.0", Architecture(), 448, CALIBRATION, 1.0,
+        "0.0.0", Architecture(), 448, CALIBRATION, -1.0, 1.0,
         {"trained": "2026-03-04", "recipe": {"epochs": 3}}, metrics or {},
     )
 

@@ -20,7 +20,7 @@ from detector.training.card_tables import flat, number, percent, table
 from detector.training.evaluate import data_figures
 from detector.training.metrics import chance_calibration_error
 from detector.training.readings import films_of
-from detector.training.strangers import FOLDER_KIND
+from detector.training.refusal import FOLDER_KIND
 from detector.training.weakness import weak_sentences
 
 SHA = "ab" * 32

@@ -61,7 +61,7 @@ def test_what_was_written_comes_back(tmp_path: Path) -> None:
     read = read_weights(tmp_path)
     assert read.config == model.config
     assert read.sha256 == hashlib.sha256((tmp_path / MODEL_FILE).read_bytes()).hexdigest()
-    assert np.array_equal(read.scope.mean, model.scope.mean) and not read.network.training
+    assert np.array_equal(read.scope.direction, model.scope.direction) and not read.network.training
     theirs = read.network.state_dict()
     for name, value in model.network.state_dict().items():
         halved = checkpoint.is_halved(value)
@@ -111,11 +111,12 @@ def test_a_config_that_is_no_json_object_is_refused(folder: Path, text: bytes) -
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda v: v.update(format=1), "format 1; this version reads 2"),
+        (lambda v: v.update(format=1), "format 1; this version reads 3"),
         (lambda v: v.pop("format"), "format None"),
         (lambda v: v.pop("calibration"), "incomplete or wrong.*calibration"),
         (lambda v: v["calibration"].update(rule_in=-1), "operating points must be ordered"),
         (lambda v: v["calibration"]["film"].update(scale=0), "must be positive"),
+        (lambda v: v["scope"].update(cut=v["scope"]["start"]), "cut must lie beyond its start"),
         (lambda v: v["preprocessing"].update(input_size="large"), "incomplete or wrong"),
         (lambda v: v["architecture"].update(stride=5), "stride must be 8 or 16"),
         (lambda v: v["architecture"].update(channels=24), "does not hold this architecture"),
@@ -168,7 +169,7 @@ def test_tensors_of_another_model_are_refused(
 ) -> None:
     tensors = load((folder / MODEL_FILE).read_bytes())
     if what == "no scope":
-        del tensors["scope.whitening"]
+        del tensors["scope.direction"]
     elif what == "shape":
         tensors["film_bias"] = torch.zeros(2)
     elif what == "less":
@@ -176,7 +177,7 @@ def test_tensors_of_another_model_are_refused(
     elif what == "more":
         tensors["stranger"] = torch.zeros(1)
     else:
-        tensors["scope.mean"] = tensors["scope.mean"][:-1].clone()
+        tensors["scope.direction"] = tensors["scope.direction"][:-1].clone()
     replace_model(folder, save(tensors))
     with pytest.raises(WeightsError, match="architecture"):
         read(folder)

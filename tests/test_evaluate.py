@@ -13,7 +13,7 @@ from measured import BOX, CALIBRATION, SHAPE, RuleDetector, make_config, write_f
 from detector.checkpoint import read_weights, write_config
 from detector.hub import shipped_weights
 from detector.radiograph import load_radiograph
-from detector.training import evaluate, robustness, strangers, trust
+from detector.training import evaluate, robustness, trust
 from detector.training.readings import films_of, read_record, read_records, some_films, source_of
 from detector.training.summary import failures, summarise, summarise_source, thresholds
 from detector.training.weakness import weak_sentences
@@ -295,29 +295,6 @@ def test_some_films_are_half_fractured_and_always_the_same(folder):
     assert sum(r.fractured for r in chosen) == 4 and len(chosen) == 8
     assert [r.key for r in chosen] == [r.key for r in some_films(records, 8)]
     assert len(some_films(records, 100)) == len(records)
-
-
-def test_drawn_strangers_are_the_same_everywhere_and_of_their_kind():
-    one, again = strangers.drawn_pictures(3), strangers.drawn_pictures(3)
-    for kind, pictures in one.items():
-        assert len(pictures) == 3
-        for picture, same in zip(pictures, again[kind], strict=True):
-            assert np.array_equal(picture, same) and picture.dtype == np.uint8
-    colour = {k for k, v in one.items() if all(p.ndim == 3 for p in v)}
-    assert colour == {"photographs in colour", "coloured charts"}
-
-
-def test_a_folder_of_strangers_by_its_roles(tmp_path):
-    folder = tmp_path / "multiregion"
-    (folder / "images").mkdir(parents=True)
-    (folder / "manifest.csv").write_text(
-        "file,picture_role,best_of_cluster\nct.png,not_limb,1\nct2.png,not_limb,0\n"
-        "wrist.png,wrist,1\n")
-    assert strangers.folder_pictures(folder) == [folder / "images" / "ct.png"]
-    write_film(folder / "images" / "ct.png", 0.5)
-    figures = strangers.refusal_figures(RuleDetector(), [folder], count=1)
-    assert figures["pictures in multiregion"]["pictures"] == 1
-    assert figures["pictures in multiregion"]["refused"]["value"] == 0.0
 
 
 def test_weak_figures_become_sentences_with_their_figure():

@@ -13,6 +13,7 @@ from detector.training.fitting import (
     find_peaks,
     fit_calibration,
     fit_logistic,
+    fit_scope,
 )
 
 
@@ -154,3 +155,56 @@ def test_peaks_are_found_between_cells_and_not_in_the_padding() -> None:
     (first, highest), (second, lower), *_ = find_peaks(values, letterbox)
     assert first == pytest.approx((110, 150), abs=5) and highest == pytest.approx(2, abs=0.3)
     assert second == pytest.approx((210, 330), abs=5) and lower == pytest.approx(1, abs=0.3)
+
+
+class Cloud:
+    """Embeddings of six numbers: films about 0, other pictures ``apart`` along the first."""
+
+    def __init__(self, apart: float, seed: int = 0) -> None:
+        self.rng, self.apart = np.random.default_rng(seed), apart
+        self.mixing = np.linalg.qr(self.rng.standard_normal((6, 6)))[0] * [1, 3, 1, 2, 1, 0.5]
+
+    def draw(self, count: int, *moved: float) -> np.ndarray:
+        """``moved``: by how much along each of the first numbers."""
+        shift = np.array([*moved, *[0.0] * (6 - len(moved))])
+        return (self.rng.standard_normal((count, 6)) + shift) @ self.mixing.T
+
+    def others(self, count: int) -> np.ndarray:
+        return self.draw(count, self.apart)
+
+
+def test_the_scope_lets_unknown_styles_in_and_other_pictures_out() -> None:
+    cloud = Cloud(apart=8)
+    films = cloud.draw(600)
+    scope = fit_scope(films, cloud.others(500), np.arange(500), films, cloud.draw(400))
+
+    def let_in(embeddings: np.ndarray) -> float:
+        return float(np.mean([scope.score(e) <= 1 for e in embeddings]))
+
+    assert let_in(cloud.draw(1000)) > 0.99
+    assert let_in(cloud.others(1000)) < 0.02
+    # A style as far from the films as the other pictures are, but in another direction.
+    assert let_in(cloud.draw(1000, 0, 0, 8)) > 0.99
+    assert min(scope.score(e) for e in films) == 0 and scope.start < scope.cut
+
+
+def test_where_films_and_other_pictures_overlap_films_come_first() -> None:
+    cloud = Cloud(apart=2)
+    films = cloud.draw(600)
+    scope = fit_scope(films, cloud.others(500), np.arange(500), films, cloud.draw(400))
+    assert np.mean([scope.score(e) <= 1 for e in cloud.draw(2000)]) > 0.98
+    assert np.mean([scope.score(e) <= 1 for e in cloud.others(2000)]) > 0.1
+
+
+def test_many_views_of_one_picture_move_the_border_as_one() -> None:
+    cloud = Cloud(apart=10)
+    films, others, held_out = cloud.draw(600), cloud.others(400), cloud.draw(400)
+    views = cloud.draw(100, 6)  # of a picture that is nearly a film: over 1 % of all rows
+    every = np.concatenate([others, views])
+    once = fit_scope(films, every, [*range(400), *[400] * 100], films, held_out)
+    apart = fit_scope(films, every, np.arange(500), films, held_out)
+
+    def let_in(scope) -> float:
+        return float(np.mean([scope.score(e) <= 1 for e in cloud.draw(500, 5)]))
+
+    assert let_in(once) > let_in(apart) + 0.2

@@ -117,6 +117,7 @@ def test_its_weights_read_films(trained: Path) -> None:
     of_val = detector.config.metrics["val"]
     assert of_val["films"] == COUNTS["val"]
     assert of_val["balanced_threshold"] == of_val["fractured"] / of_val["films"]
+    assert provenance["told_from"] == {"pictures": ["drawn"], "number": 300, "views": 300}
     prediction = detector.predict(random_phantom(7, size=SIZE).pixels)
     assert 0 <= prediction.probability <= 1 and prediction.heatmap.shape == SIZE
 
@@ -302,6 +303,7 @@ def test_a_split_that_leaks_is_refused_with_the_audits_sentence(
         (["--sizes", "100"], "multiples of 32"),
         (["--batch", "999"], "fewer than one --batch 999"),
         (["--stride", "5"], "stride must be 8 or 16"),
+        (["--strangers", "nowhere"], "--strangers nowhere: there is no such folder"),
         (["--init", "nowhere"], "no ImageNet weights to start from at nowhere"),
     ],
 )

@@ -40,6 +40,6 @@ def tiny_model(seed: int = 0, *, size: int = 96, calibration: Calibration = CALI
     """A model that takes every film as in scope."""
     network = tiny_network(seed)
     embedding = network.embedding_size
-    scope = ScopeModel(np.zeros(embedding), np.eye(embedding), cut=1e6)
-    config = ModelConfig("tiny", TINY, size, calibration, scope.cut)
+    scope = ScopeModel(np.ones(embedding), start=-1e6, cut=1e6)
+    config = ModelConfig("tiny", TINY, size, calibration, scope.start, scope.cut)
     return Model(arrays_of(network), scope, config, sha256="0" * 64)

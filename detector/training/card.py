@@ -24,7 +24,7 @@ from detector.training import card_text as text
 from detector.training.card_figures import write_figures
 from detector.training.card_tables import flat, table
 from detector.training.records import SPLITS
-from detector.training.strangers import FOLDER_KIND
+from detector.training.refusal import FOLDER_KIND
 from detector.training.weakness import source_name, weak_sentences
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"

@@ -36,8 +36,8 @@ from detector.training.readings import (
     source_of,
 )
 from detector.training.records import SPLITS, FilmRecord
+from detector.training.refusal import refusal_figures
 from detector.training.robustness import change_figures, corner_figures, crop_figures
-from detector.training.strangers import refusal_figures
 from detector.training.summary import calibration_figures, summarise_source, thresholds
 from detector.training.weakness import weak_sentences
 

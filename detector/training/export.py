@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +17,10 @@ from detector.engine_torch import TorchEngine
 from detector.geometry import Letterbox
 from detector.network import EvidenceNetwork
 from detector.radiograph import load_radiograph
-from detector.training.fitting import fit_calibration, fit_scope
+from detector.training.fitting import fit_calibration
 from detector.training.recipe import Recipe
 from detector.training.records import FilmRecord
-
-# Training films of each source for the scope model. In proportion to their number, the largest
-# source would be what a film looks like, and films of the others would be refused.
-_SCOPE_FILMS = 300
+from detector.training.scope_data import scope_data
 
 
 def run_films(
@@ -47,8 +43,11 @@ def export_weights(
     recipe: Recipe,
     provenance: dict[str, Any],
     folder: Path,
+    strangers: Sequence[Path] = (),
 ) -> None:
     """Write ``folder`` with the network rounded as it is stored, then calibrated on val.
+
+    ``strangers``: folders of pictures that are no films, see ``other_pictures``.
 
     Raises:
         ValueError: val lacks fractured or intact films.
@@ -57,13 +56,9 @@ def export_weights(
     rounded = _rounded(network)
     engine = TorchEngine(rounded)
 
-    known = scope_films(train, recipe.seed)
-    at_home, _ = run_films(engine, known, recipe.input_size, "scope")
     outputs, letterboxes = run_films(engine, val, recipe.input_size, "calibration")
-    scope = fit_scope(
-        np.stack([o.embedding for o in at_home]), np.stack([o.embedding for o in outputs]),
-        network.embedding_levels,
-    )
+    data = scope_data(engine, train, recipe, strangers)
+    scope = data.fit(np.stack([output.embedding for output in outputs]))
     labels = np.array([record.fractured for record in val])
     logits = np.array([output.logit for output in outputs])
     calibration = fit_calibration(
@@ -74,9 +69,15 @@ def export_weights(
         architecture=network.architecture,
         input_size=recipe.input_size,
         calibration=calibration,
+        scope_start=scope.start,
         scope_cut=scope.cut,
-        provenance={"trained": f"{datetime.now(UTC):%Y-%m-%d}", "recipe": recipe.to_dict(),
-                    **provenance},
+        provenance={
+            "trained": f"{datetime.now(UTC):%Y-%m-%d}", "recipe": recipe.to_dict(), **provenance,
+            "told_from": {
+                "pictures": [folder.name for folder in strangers] or ["drawn"],
+                "number": len(np.unique(data.pictures)), "views": len(data.pictures),
+            },
+        },
         metrics={"val": {
             "films": len(val), "fractured": int(labels.sum()),
             # Where probabilities are calibrated, sensitivity plus specificity is largest at the
@@ -86,16 +87,6 @@ def export_weights(
         }},
     )
     write_weights(folder, rounded, scope, config)
-
-
-def scope_films(
-    records: Sequence[FilmRecord], seed: int, most: int = _SCOPE_FILMS
-) -> list[FilmRecord]:
-    """What the scope is fitted on: at most ``most`` films of each source, drawn at random."""
-    by_source: dict[str, list[FilmRecord]] = defaultdict(list)
-    for index in np.random.default_rng(seed).permutation(len(records)):
-        by_source[records[index].source].append(records[index])
-    return [record for films in by_source.values() for record in films[:most]]
 
 
 def _rounded(network: EvidenceNetwork) -> EvidenceNetwork:

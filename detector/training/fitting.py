@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from scipy.linalg import block_diag
 from scipy.optimize import minimize
-from sklearn.covariance import LedoitWolf
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
 from detector.calibration import Calibration, Logistic
 from detector.explanation import MAX_REGIONS, candidate_regions
@@ -175,40 +175,53 @@ def _best_extent(
     return best
 
 
-_SCOPE_SPARE = 1.1  # a film is refused from a tenth beyond the farthest that val calls usual
+_FOLDS = 5
 
 
 def fit_scope(
-    embeddings: np.ndarray, held_out: np.ndarray, levels: Sequence[int], accept: float = 0.99
+    films: np.ndarray,
+    others: np.ndarray,
+    pictures: Sequence[int],
+    at_home: np.ndarray,
+    held_out: np.ndarray,
+    share: float = 0.99,
 ) -> ScopeModel:
-    """Mean and whitening of training films' embeddings (N, E), the cut from held-out ones (M, E).
+    """The line that tells films from other pictures, and where on it the border lies.
 
-    Each of the backbone's ``levels`` (sizes that sum to E) is whitened by its own covariance,
-    shrunk (Ledoit & Wolf 2004), and weighs the same: the deepest one has more than half of the
-    numbers, and takes films of other styles for strangers sooner (docs/measured/scope_fit.md). A
-    new film of the known styles stays under the cut, even less its spare, with a probability of
-    ``accept``, see ``_farthest``.
+    Fisher's linear discriminant with a covariance shrunk after Ledoit & Wolf (2004). What films of
+    unknown styles have in common with the known ones is that they are no other pictures: a distance
+    from the known films alone takes most of them for strangers (docs/measured/scope_fit.md). So the
+    cut lies as far from the films as it can: a picture of a kind that the fit knows is refused with
+    a probability of at least ``share``, by conformal prediction over pictures that the fit had left
+    out (Vovk 2015, cross-conformal). But films come first: a new one of the known styles is let in
+    with that probability in any case.
+
+    Args:
+        films: embeddings (N, E) of training films; others: (M, E) of other pictures and parts of
+            them; pictures: (M,) which picture each shows, its first row the one that counts.
+        at_home: (K, E) of training films seen whole; held_out: (L, E) of films held out.
     """
-    parts = np.split(np.asarray(embeddings, np.float64), np.cumsum(levels)[:-1], axis=1)
-    fits = [LedoitWolf().fit(part) for part in parts]
-    mean = np.concatenate([fit.location_ for fit in fits])
-    size = len(mean)
-    whitening = block_diag(*(
-        _whitening(fit.covariance_) * np.sqrt(size / (len(levels) * level))
-        for fit, level in zip(fits, levels, strict=True)
-    ))
-    plain = ScopeModel(mean, whitening, 1.0)
-    distances = np.array([plain.distance(e) for e in held_out])
-    return ScopeModel(mean, whitening, _SCOPE_SPARE * _farthest(distances, accept))
+    line = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=(0.5, 0.5))
+    embeddings = np.concatenate([films, others]).astype(np.float64)
+    strange = np.repeat([0, 1], [len(films), len(others)])
+    groups = np.concatenate([-1 - np.arange(len(films)), pictures])
+    _, counted = np.unique(np.asarray(pictures), return_index=True)
+    # Scores of a fold are log-odds, so the folds' scores stand beside those of the whole fit.
+    unseen = cross_val_predict(
+        line, embeddings, strange, groups=groups, method="decision_function",
+        cv=StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0),
+    )[len(films):][counted]
+    line.fit(embeddings, strange)
+    offset = float(line.intercept_[0])
+    scope = ScopeModel(line.coef_[0], -np.inf, np.inf)
+    of_others = -_outermost(-unseen, share) - offset
+    of_films = _outermost(np.array([scope.place(e) for e in held_out]), share)
+    start = min(scope.place(e) for e in at_home)
+    return ScopeModel(line.coef_[0], start, max(of_others, of_films))
 
 
-def _whitening(covariance: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(covariance)
-    return vectors / np.sqrt(np.maximum(values, 1e-12))
-
-
-def _farthest(distances: np.ndarray, accept: float) -> float:
-    """The distance that a new film stays within with at least this probability, as split conformal
-    has it; the farthest one where there are too few films to say."""
-    ordered = np.sort(distances)[::-1]
-    return float(ordered[max(_conformal_rank(len(ordered), accept), 1) - 1])
+def _outermost(values: np.ndarray, share: float) -> float:
+    """The value that a new one stays within with at least this probability, as split conformal has
+    it; the largest one where there are too few to say."""
+    ordered = np.sort(values)[::-1]
+    return float(ordered[max(_conformal_rank(len(ordered), share), 1) - 1])

@@ -1,26 +1,23 @@
-"""Pictures that are no limb films: what the scope check must refuse.
+"""Pictures that are no limb films: what the scope check is fitted on, and what it must refuse.
 
-Photographs come with scikit-learn and Matplotlib; documents, screenshots, noise and blank pictures
-are drawn. All are the same on every machine. ``folder_pictures`` reads other ones from a folder.
+Drawn ones are the same on every machine: parts of photographs that come with scikit-learn and
+Matplotlib, documents, screenshots, noise, blank pictures. ``folder_pictures`` reads other ones.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from detector.errors import RadiographError
-from detector.predictor import FractureDetector
-from detector.training.metrics import share
-from detector.training.readings import spread
+from detector.radiograph import load_radiograph
+from detector.scope import is_blank
 
 COUNT = 20  # pictures of each kind
-FOLDER_KIND = "pictures in "  # and the folder's name
 _WORDS = ("the patient file of last week was moved to the second floor please sign here and "
           "return by friday invoice number total amount due meeting notes agenda").split()
 
@@ -35,9 +32,8 @@ def _photographs() -> list[np.ndarray]:
     return [load_sample_image("china.jpg"), load_sample_image("flower.jpg"), portrait]
 
 
-def part_of_photograph(rng: np.random.Generator, photographs: Sequence[np.ndarray]) -> np.ndarray:
-    """A part of a photograph in colour, as wide as a phone crops it."""
-    whole = photographs[int(rng.integers(len(photographs)))]
+def part_of(rng: np.random.Generator, whole: np.ndarray) -> np.ndarray:
+    """A part of a photograph, as wide as a phone crops it."""
     height, width = (round(side * rng.uniform(0.5, 1.0)) for side in whole.shape[:2])
     top = int(rng.integers(whole.shape[0] - height + 1))
     left = int(rng.integers(whole.shape[1] - width + 1))
@@ -113,12 +109,15 @@ def drawn_pictures(count: int = COUNT) -> dict[str, list[np.ndarray]]:
     """Kind -> ``count`` pictures, uint8 (H, W) or RGB (H, W, 3)."""
     photographs = _photographs()
 
+    def coloured_photograph(rng: np.random.Generator) -> np.ndarray:
+        return part_of(rng, photographs[int(rng.integers(len(photographs)))])
+
     def grey_photograph(rng: np.random.Generator) -> np.ndarray:
-        return cv2.cvtColor(part_of_photograph(rng, photographs), cv2.COLOR_RGB2GRAY)
+        return cv2.cvtColor(coloured_photograph(rng), cv2.COLOR_RGB2GRAY)
 
     kinds: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
         "photographs in grey": grey_photograph,
-        "photographs in colour": lambda rng: part_of_photograph(rng, photographs),
+        "photographs in colour": coloured_photograph,
         "documents": _document,
         "screenshots": _screenshot,
         "noise": _noise,
@@ -145,27 +144,42 @@ def folder_pictures(folder: Path) -> list[Path]:
     return [folder / "images" / name for name in names]
 
 
-def refusal_figures(
-    detector: FractureDetector, outside: Sequence[Path] = (), workers: int = 1, count: int = COUNT
-) -> dict[str, Any]:
-    """Kind of picture -> how many there were and what share was refused.
+_VIEWS = 12  # of one picture at most: the whole, then parts
 
-    ``outside``: folders for ``folder_pictures``; a picture that cannot be read counts as refused.
+
+def other_pictures(
+    folders: Sequence[Path], seed: int, most: int = 300
+) -> Iterator[tuple[str, np.ndarray]]:
+    """What a film is told from: the name of a picture and its pixels (H, W), float32 in [0, 1].
+
+    At most ``most`` from each folder: its pictures whole, in random order, then parts of them.
+    Files that are no pictures and blank ones are passed over. Without folders documents,
+    screenshots and noise are drawn, other ones than ``drawn_pictures`` has.
+
+    Raises:
+        ValueError: a folder has no picture.
     """
-    kinds: dict[str, list[Any]] = dict(drawn_pictures(count))
-    for folder in outside:
-        kinds[f"{FOLDER_KIND}{folder.name}"] = folder_pictures(folder)
-
-    def refused(picture: Any) -> bool:
-        try:
-            return not detector.predict(picture).scope.in_scope
-        except RadiographError:
-            return True
-
-    figures = {}
-    for kind, pictures in kinds.items():
-        out = np.array(list(spread(refused, pictures, kind, workers)))
-        if len(out):
-            own = [str(number) for number in range(len(out))]
-            figures[kind] = {"pictures": len(out), "refused": share(out, own)}
-    return figures
+    if not folders:
+        for number, draw in enumerate((_document, _screenshot, _noise)):
+            for one in range(most // 3):
+                picture = draw(np.random.default_rng((seed, number, one)))
+                yield f"drawn {number} {one}", picture.astype(np.float32) / 255
+    for folder in folders:
+        rng = np.random.default_rng(seed)
+        files = folder_pictures(folder)
+        files = [files[i] for i in rng.permutation(len(files))]
+        found = 0
+        for view in range(_VIEWS):
+            for path in files:
+                if found == most:
+                    break
+                try:
+                    pixels = load_radiograph(path).pixels
+                except RadiographError:
+                    continue
+                pixels = part_of(rng, pixels) if view else pixels
+                if not is_blank(pixels):
+                    found += 1
+                    yield str(path), pixels
+        if not found:
+            raise ValueError(f"{folder} has no picture that can be read")
