@@ -184,7 +184,8 @@ def fit_scope(
     pictures: Sequence[int],
     at_home: np.ndarray,
     held_out: np.ndarray,
-    share: float = 0.99,
+    accept: float = 0.99,
+    refuse: float = 0.995,
 ) -> ScopeModel:
     """The line that tells films from other pictures, and where on it the border lies.
 
@@ -192,9 +193,9 @@ def fit_scope(
     unknown styles have in common with the known ones is that they are no other pictures: a distance
     from the known films alone takes most of them for strangers (docs/measured/scope_fit.md). So the
     cut lies as far from the films as it can: a picture of a kind that the fit knows is refused with
-    a probability of at least ``share``, by conformal prediction over pictures that the fit had left
-    out (Vovk 2015, cross-conformal). But films come first: a new one of the known styles is let in
-    with that probability in any case.
+    a probability of at least ``refuse``, by conformal prediction over pictures that the fit had
+    left out (Vovk 2015, cross-conformal); of unknown kinds somewhat fewer are. But films come
+    first: a new one of the known styles is let in with the probability ``accept`` in any case.
 
     Args:
         films: embeddings (N, E) of training films; others: (M, E) of other pictures and parts of
@@ -214,8 +215,8 @@ def fit_scope(
     line.fit(embeddings, strange)
     offset = float(line.intercept_[0])
     scope = ScopeModel(line.coef_[0], -np.inf, np.inf)
-    of_others = -_outermost(-unseen, share) - offset
-    of_films = _outermost(np.array([scope.place(e) for e in held_out]), share)
+    of_others = -_outermost(-unseen, refuse) - offset
+    of_films = _outermost(np.array([scope.place(e) for e in held_out]), accept)
     start = min(scope.place(e) for e in at_home)
     return ScopeModel(line.coef_[0], start, max(of_others, of_films))
 
