@@ -85,8 +85,8 @@ def render(drift: Drift, reference: Reference, rule: Rule) -> str:
 <p class="state{alarm}">{escape(_state(drift, rule))}</p>
 <h2>Decisions by day</h2>{shares_chart(days)}
 <h2>Scope score by day</h2>
-<p>The distance of a film from those that the model knows; above 1 it is out of scope. On the model
-card's {reference.films} test films ({escape(reference.source)}) {share:.1%} were.</p>
+<p>How far a film lies from limb films toward other pictures; above 1 it is out of scope. On the
+model card's {reference.films} test films ({escape(reference.source)}) {share:.1%} were.</p>
 {scope_chart(days)}
 <h2>Scores</h2>
 <p>Share of films (up) below each calibrated probability (along).</p>

@@ -173,7 +173,15 @@ def test_other_studies_are_shown_when_they_are_there(metrics):
         "others": {"fracatlas": {"films": 413, "fractured": 74, "auc": _figure(0.9)}},
         "left_out": {"wrist": {"films": 48, "fractured": 14, "sensitivity": _figure(0.625)}},
     }}
+    more["cross_validation"] = {"pictures": {
+        "recipe": "9 epochs", "folds": 3, "threshold": 0.2, "styles": {
+            "wrist": {"films": 48, "fractured": 14, "auc": _figure(0.75),
+                      "sensitivity": _figure(0.5), "specificity": _figure(0.8)},
+        },
+    }}
     text = card.render(replace(plain, metrics=more), SHA)
+    assert "3 times the recipe in short (9 epochs)" in text
+    assert "| children's wrists and forearms | 48 | 14 | 0.750 (0.38–0.88) | 50 % (25–75) |" in text
     assert "| sensitivity at half a false box | 0.610 (0.50–0.70) |" in text
     assert "| **left out** | children's wrists and forearms | 48 | 14 | – | 62 % (31–81) |" in text
     assert "| others | FracAtlas films | 413 | 74 | 0.900 (0.45–0.95) |" in text

@@ -57,6 +57,7 @@ def sections(metrics: Figures) -> Iterator[str]:
     yield from _calibration(sources, figures)
     yield from _pointing(sources)
     yield from card_trust.sections(figures)
+    yield from _cross_validated(metrics)
     yield from _unseen(metrics)
     yield from _weak(metrics, sources)
     yield from _robustness(figures)
@@ -183,6 +184,24 @@ def _pointing(sources: Mapping[str, Figures]) -> Iterator[str]:
                "by 15/454 of the film's longest side (pointing game, Zhang et al. 2018), and in "
                "the box itself (strict).")
         yield "\n".join(table(["films", "boxed films", "pointing", "strict pointing"], rows))
+
+
+def _cross_validated(metrics: Figures) -> Iterator[str]:
+    for source, figures in metrics.get("cross_validation", {}).items():
+        yield "### A style without validation films"
+        yield (f"Cross-validation within the training films of {source} "
+               f"(`benchmarks/cross_validate.py`): {figures['folds']} times the recipe in short "
+               f"({figures['recipe']}) trained on the other folds and on all other sources, read "
+               "on the fold left out, no test film, at the threshold that is balanced on val of "
+               "the other sources. These are not the shipped weights.")
+        yield "\n".join(table(
+            ["films", "number", "fractured", "AUC", "sensitivity", "specificity"],
+            [
+                [source_name(style), f["films"], f["fractured"], number(f.get("auc")),
+                 percent(f.get("sensitivity")), percent(f.get("specificity"))]
+                for style, f in figures["styles"].items()
+            ],
+        ))
 
 
 def _unseen(metrics: Figures) -> Iterator[str]:

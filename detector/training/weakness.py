@@ -59,8 +59,9 @@ def source_name(source: str) -> str:
 
 def weak_sentences(figures: Mapping[str, Any]) -> list[str]:
     """Sentences about the figures of one split that stay under their mark, each with its figure
-    and 95 % interval; none where all reach it."""
-    return [*_under_marks(figures), *_promises(figures), *_subgroups(figures),
+    and 95 % interval; none where all reach it. First what the verdict's points promise: the first
+    sentence stands beside each verdict on the page."""
+    return [*_promises(figures), *_under_marks(figures), *_subgroups(figures),
             *_calibration(figures), *_refused(figures), *_crops(figures), *_changes(figures)]
 
 
