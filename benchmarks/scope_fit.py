@@ -5,7 +5,8 @@
 
 Fits the check on films and on the pictures of ``--strangers``, as `train.py` does, with all sources
 and with each one left out; reads how many of its films are then let in, and how many of the
-pictures of ``--unseen``, which the fit did not see, are refused. "line" is what is exported;
+pictures of ``--unseen``, which the fit did not see, are refused. Only the check is fitted anew, the
+network has seen all sources. "line" is what is exported;
 "line, whole films" leaves out the restyled parts of films; "distance" is how the check was fitted
 before, on films alone: the Mahalanobis distance from them, each level of the backbone whitened by
 its own covariance, with a cut of 1.1 times the conformal one for 99 % of val.

@@ -29,6 +29,9 @@ DATA = """\
   class goes with source and region there, so sensitivity and specificity stand apart and there is
   no AUC. Labels as published, without outlines; for training, boxes of the fractured wrists were
   drawn by eye by this project's authors, who are no radiologists (`detector/training/places/`).
+- **What films are told from**: stamps, textures, wallpapers, screenshots and test pictures of free
+  software packages and one chest film (*provenance* names them). They fit the scope check alone;
+  none is passed on, and none is among the pictures that this card counts as refused.
 
 The data sets name no patients, ages or sexes, so figures by age, sex or ethnicity cannot be given,
 and two films of one patient can be known only where they are near-duplicates."""
