@@ -213,12 +213,10 @@ def fit_scope(
         cv=StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0),
     )[len(films):][counted]
     line.fit(embeddings, strange)
-    offset = float(line.intercept_[0])
-    scope = ScopeModel(line.coef_[0], -np.inf, np.inf)
-    of_others = -_outermost(-unseen, refuse) - offset
-    of_films = _outermost(np.array([scope.place(e) for e in held_out]), accept)
-    start = min(scope.place(e) for e in at_home)
-    return ScopeModel(line.coef_[0], start, max(of_others, of_films))
+    direction = line.coef_[0]
+    of_others = -_outermost(-unseen, refuse) - float(line.intercept_[0])
+    of_films = _outermost(held_out @ direction, accept)
+    return ScopeModel(direction, float((at_home @ direction).min()), max(of_others, of_films))
 
 
 def _outermost(values: np.ndarray, share: float) -> float:
