@@ -44,13 +44,10 @@ class ScopeModel:
     start: float
     cut: float
 
-    def place(self, embedding: np.ndarray) -> float:
-        """Embedding (E,) -> its place along the direction."""
-        return float(np.asarray(embedding, np.float64) @ self.direction)
-
     def score(self, embedding: np.ndarray) -> float:
         """Embedding (E,) -> 0 at the start or before it, 1 at the cut."""
-        return max(0.0, (self.place(embedding) - self.start) / (self.cut - self.start))
+        place = float(np.asarray(embedding, np.float64) @ self.direction)
+        return max(0.0, (place - self.start) / (self.cut - self.start))
 
     def check(
         self, embedding: np.ndarray, pixels: np.ndarray, colourfulness: float = 0.0

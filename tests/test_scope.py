@@ -15,7 +15,6 @@ PLAIN = ScopeModel(np.array([1.0]), start=-2.0, cut=2.0)
 
 def test_the_score_runs_from_the_start_to_the_cut_along_the_direction() -> None:
     model = ScopeModel(np.array([3.0, 4.0]), start=-5.0, cut=15.0)
-    assert model.place(np.array([1.0, 2.0])) == pytest.approx(11.0)
     assert model.score(np.array([1.0, 2.0])) == pytest.approx(16 / 20)
     assert model.score(np.array([-1.0, -0.5])) == 0  # at the start
     assert model.score(np.array([-9.0, -9.0])) == 0  # no picture is more of a film than a film

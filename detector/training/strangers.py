@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -169,17 +170,16 @@ def other_pictures(
         files = folder_pictures(folder)
         files = [files[i] for i in rng.permutation(len(files))]
         found = 0
-        for view in range(_VIEWS):
-            for path in files:
-                if found == most:
-                    break
-                try:
-                    pixels = load_radiograph(path).pixels
-                except RadiographError:
-                    continue
-                pixels = part_of(rng, pixels) if view else pixels
-                if not is_blank(pixels):
-                    found += 1
-                    yield str(path), pixels
+        for view, path in product(range(_VIEWS), files):
+            if found == most:
+                break
+            try:
+                pixels = load_radiograph(path).pixels
+            except RadiographError:
+                continue
+            pixels = part_of(rng, pixels) if view else pixels
+            if not is_blank(pixels):
+                found += 1
+                yield str(path), pixels
         if not found:
             raise ValueError(f"{folder} has no picture that can be read")
