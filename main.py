@@ -18,11 +18,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from detector.cli_dicom import DicomOut, add_dicom_option
-from detector.cli_ending import ended
-from detector.cli_options import UsageError, add_model_options, load_detector
-from detector.films import ResultsAmongFilms, list_films
-from detector.output import OverlayFolder, ResultFile, unbreakable
+from detector.cli.dicom_objects import DicomOut, add_dicom_option
+from detector.cli.options import UsageError, add_model_options, load_detector
+from detector.cli.run_command import ended
+from detector.io.find_films import ResultsAmongFilms, list_films
+from detector.report.results import OverlayFolder, ResultFile, unbreakable
 
 ALL_READ, SOME_UNREAD = 0, 3  # argparse leaves with 2 for wrong usage
 

@@ -34,16 +34,16 @@ from timm.utils import ModelEmaV3
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from detector.network import EvidenceNetwork
-from detector.training.dataset import CachedFilm, EpochDataset, plan_epoch
+from detector.model.network import EvidenceNetwork
+from detector.training.checkpoint import SnapshotError, read_snapshot, write_snapshot
+from detector.training.config import Recipe
+from detector.training.data.dataset import CachedFilm, EpochDataset, plan_epoch
+from detector.training.initial_network import make_network, started_from
 from detector.training.losses import film_loss, place_loss
 from detector.training.provenance import git_commit
-from detector.training.recipe import Recipe
 from detector.training.run import Run, read_config
-from detector.training.scoring import score_films
-from detector.training.snapshot import SnapshotError, read_snapshot, write_snapshot
 from detector.training.sources import TrainingData, phantom_data, real_data
-from detector.training.start import make_network, started_from
+from detector.training.validate import score_films
 
 # About a minute on two cores, from random weights.
 ON_PHANTOMS = {"epochs": 4, "batch": 8, "sizes": (128,), "drop_path": 0.0, "backbone_lr": 1e-3}

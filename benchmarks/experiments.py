@@ -13,7 +13,7 @@ import csv
 import json
 from pathlib import Path
 
-from detector.training.recipe import Recipe
+from detector.training.config import Recipe
 
 HEAD = """# Experiments
 

@@ -63,7 +63,7 @@ def main() -> int:
         parser.error("--count must be at least 2")
 
     from detector import FractureDetector
-    from detector.explainers import METHODS
+    from detector.explain.methods import METHODS
 
     detector = FractureDetector.from_pretrained()
     print(measuring.machine_facts(

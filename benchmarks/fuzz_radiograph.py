@@ -1,10 +1,10 @@
 """Break films in every way and read them: `python benchmarks/fuzz_radiograph.py --count 100000`.
 
-Each input is a small synthetic film of `tests/odd_films.py` (every format, every DICOM transfer
-syntax), mutated: bits flipped, bytes set to edge values, ranges cut, doubled, swapped, zeroed,
-spliced with another film, cut short, DICOM elements and chunk lengths rewritten. Each must end in a
-`Radiograph` or a `RadiographError`, within `--seconds` and `--memory`. Input number i of a seed is
-always the same bytes: `--only I` reads that one again, in this process.
+Each input is a small synthetic film of `tests/support/odd_films.py` (every format, every
+DICOM transfer syntax), mutated: bits flipped, bytes set to edge values, ranges cut, doubled,
+swapped, zeroed, spliced with another film, cut short, DICOM elements and chunk lengths rewritten.
+Each must end in a `Radiograph` or a `RadiographError`, within `--seconds` and `--memory`. Input
+number i of a seed is always the same bytes: `--only I` reads that one again, in this process.
 
 The films are read in a child process, which a crash or a hang of a decoder may take down; it is
 counted, and the next input goes on in a new child. The exit code is 1 if anything failed.
@@ -27,7 +27,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 EDGES = (0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF)
 EDGE_WORDS = (0, 1, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 60_000, 20_000)
@@ -85,7 +85,7 @@ def input_number(index: int, seed: int, films: list[bytes]) -> bytes:
 def outcome(data: bytes) -> str:
     """Read one input: "film", an error's kind, or "BUG: ..." for anything else."""
     from detector.errors import RadiographError
-    from detector.radiograph import load_radiograph
+    from detector.io.radiograph import load_radiograph
 
     try:
         film = load_radiograph(data)
@@ -103,7 +103,7 @@ def outcome(data: bytes) -> str:
 
 def read_films(pipe: Connection, start: int, stop: int, seed: int, memory: int) -> None:
     """The child: read inputs `start` to `stop`, sending (index, outcome, seconds) for each."""
-    import odd_films
+    from tests.support import odd_films
 
     films = [make() for make in odd_films.FILMS.values()]
     for film in films:
@@ -178,7 +178,7 @@ def main() -> int:
     parser.add_argument("--save", metavar="FILE", help="with --only: write the input's bytes")
     args = parser.parse_args()
     if args.only is not None:
-        import odd_films
+        from tests.support import odd_films
 
         films = [make() for make in odd_films.FILMS.values()]
         data = input_number(args.only, args.seed, films)

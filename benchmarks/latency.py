@@ -69,8 +69,8 @@ class UsualWay:
         import torch
         from pytorch_grad_cam.utils.image import show_cam_on_image
 
-        from detector.geometry import Letterbox
-        from detector.radiograph import load_radiograph
+        from detector.io.radiograph import load_radiograph
+        from detector.model.letterbox import Letterbox
 
         pixels = load_radiograph(data).pixels
         letterbox = Letterbox.fit(*pixels.shape, self.model.config.input_size)
@@ -94,7 +94,7 @@ def differences(usual: UsualWay, detector, data: bytes) -> tuple[float, float]:
     """How far the two outputs are apart: probability, and Grad-CAM in [0, 1] over the canvas."""
     from pytorch_grad_cam.utils.image import scale_cam_image
 
-    from detector.explanation import grad_cam
+    from detector.explain.grad_cam import grad_cam
 
     probability, heat, _ = usual(data)
     prediction = detector.predict(data)
@@ -105,7 +105,7 @@ def differences(usual: UsualWay, detector, data: bytes) -> tuple[float, float]:
 def detectors(model) -> dict:
     """This project's detector in each runtime and precision that works here."""
     from detector import FractureDetector
-    from detector.engine import PRECISIONS
+    from detector.engines.base import PRECISIONS
 
     found = {}
     for engine, precision in [("openvino", p) for p in PRECISIONS] + [("torch", "float32")]:
@@ -118,10 +118,11 @@ def detectors(model) -> dict:
 
 def stages(detector, data: bytes) -> dict[str, Callable[[], object]]:
     """Each step of one reading on its own, from what the step before it made."""
-    from detector import explanation
-    from detector.explanation import Heat
-    from detector.geometry import Letterbox
-    from detector.radiograph import load_radiograph
+    from detector.explain.heatmap import Heat
+    from detector.explain.overlay import overlay, to_grey8
+    from detector.explain.regions import find_regions
+    from detector.io.radiograph import load_radiograph
+    from detector.model.letterbox import Letterbox
 
     film = load_radiograph(data)
     calibration = detector.config.calibration
@@ -134,7 +135,7 @@ def stages(detector, data: bytes) -> dict[str, Callable[[], object]]:
         calibration.film.probability(output.logit)
         rows, cols = letterbox.inner
         detector.model.scope.check(output.embedding, canvas[:rows, :cols])
-        explanation.find_regions(output.evidence, letterbox, calibration)
+        find_regions(output.evidence, letterbox, calibration)
 
     return {
         "decode": lambda: load_radiograph(data),
@@ -142,8 +143,8 @@ def stages(detector, data: bytes) -> dict[str, Callable[[], object]]:
         "network": lambda: detector.engine.run(canvas),
         "probability, scope, regions": decide,
         "heatmap": heat.on_film,
-        "overlay": lambda: explanation.overlay(
-            explanation.to_grey8(film.pixels), heat, calibration
+        "overlay": lambda: overlay(
+            to_grey8(film.pixels), heat, calibration
         ),
     }
 
@@ -191,9 +192,9 @@ def main() -> None:
     threads = measuring.use_threads(arguments.threads)
     import torch
 
-    from detector.checkpoint import read_weights
-    from detector.geometry import Letterbox
-    from detector.hub import resolve_weights
+    from detector.model.hub import resolve_weights
+    from detector.model.letterbox import Letterbox
+    from detector.model.weights import read_weights
 
     model = read_weights(resolve_weights(arguments.model))
     print(measuring.machine_facts(

@@ -32,10 +32,10 @@ from retraining import (
     train_short,
 )
 
-from detector.training.card import keep_metrics
-from detector.training.leakage import leakage
-from detector.training.readings import one_thread_each, read_records, without_seen
-from detector.training.records import FilmRecord
+from detector.training.audit.leakage import leakage
+from detector.training.card.command import keep_metrics
+from detector.training.data.records import FilmRecord
+from detector.training.evaluation.predictions import one_thread_each, read_records, without_seen
 
 
 def unshared(

@@ -160,7 +160,7 @@ def memory_watch(process: psutil.Process) -> Iterator[list[float]]:
 def shared_detector(films: list[Path], threads: int) -> tuple[int, list[str]]:
     """All methods of explanation from many threads: readings, and which differ from those alone."""
     from detector import FractureDetector
-    from detector.explainers import METHODS
+    from detector.explain.methods import METHODS
 
     detector = FractureDetector.from_pretrained()
 

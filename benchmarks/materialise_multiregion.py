@@ -21,9 +21,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from detector.training.audit import adjusted_rand, audit_folder  # noqa: E402
-from detector.training.audit_page import render_text  # noqa: E402
-from detector.training.layouts import read_films  # noqa: E402
+from detector.training.audit.command import adjusted_rand, audit_folder  # noqa: E402
+from detector.training.audit.page import render_text  # noqa: E402
+from detector.training.data.layouts import read_films  # noqa: E402
 
 
 def materialise(source: Path, target: Path) -> dict[Path, dict[str, str]]:

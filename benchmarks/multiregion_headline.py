@@ -38,9 +38,9 @@ from torch import Tensor, nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from detector.training.metrics import auc  # noqa: E402
-from detector.training.records import FilmRecord  # noqa: E402
-from detector.training.splits import group_films, split_films  # noqa: E402
+from detector.training.data.records import FilmRecord  # noqa: E402
+from detector.training.data.splits import group_films, split_films  # noqa: E402
+from detector.training.evaluation.metrics import auc  # noqa: E402
 from train import wants_bf16  # noqa: E402
 
 SIZE, BATCH, RATE, DECAY, TURN = 224, 32, 3e-4, 0.01, 10

@@ -4,7 +4,7 @@
 
 Harmless means: no probability moves by more than 0.01; no decision changes but within 0.01 of its
 operating point; AUC and pointing stay equal to three digits. Only then may a precision become the
-default (`detector.engine.DEFAULT_PRECISION`). Test films are not touched.
+default (`detector.engines.base.DEFAULT_PRECISION`). Test films are not touched.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Reading:
 def read_all(detector, records) -> Reading:
     """Read every film; films with boxes also give a hit or a miss of the pointing."""
     from detector import RadiographError
-    from detector.training.metrics import pointing
+    from detector.training.evaluation.metrics import pointing
 
     probabilities, decisions, hits = [], [], []
     results = detector.predict_batch(record.path for record in records)
@@ -57,9 +57,9 @@ def main() -> int:
     arguments = parser.parse_args()
 
     from detector import FractureDetector
-    from detector.engine import PRECISIONS
-    from detector.training.layouts import read_manifest
-    from detector.training.metrics import auc
+    from detector.engines.base import PRECISIONS
+    from detector.training.data.layouts import read_manifest
+    from detector.training.evaluation.metrics import auc
 
     records = []
     for folder in arguments.data:

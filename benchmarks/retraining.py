@@ -16,12 +16,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from detector.predictor import FractureDetector  # noqa: E402
-from detector.training.evaluate import UNRANKED  # noqa: E402
-from detector.training.layouts import read_manifest  # noqa: E402
-from detector.training.readings import Reading  # noqa: E402
-from detector.training.records import FilmRecord  # noqa: E402
-from detector.training.splits import group_films, split_films  # noqa: E402
-from detector.training.summary import summarise  # noqa: E402
+from detector.training.data.layouts import read_manifest  # noqa: E402
+from detector.training.data.records import FilmRecord  # noqa: E402
+from detector.training.data.splits import group_films, split_films  # noqa: E402
+from detector.training.evaluation.evaluate import UNRANKED  # noqa: E402
+from detector.training.evaluation.predictions import Reading  # noqa: E402
+from detector.training.evaluation.summary import summarise  # noqa: E402
 
 EPOCHS, SIZE = 6, 320
 FOR_VAL = 0.25  # of the training films of a source without val

@@ -73,8 +73,8 @@ def quarters(values: list[float]) -> list[float]:
 
 def leg(name: str, folder: Path, out: Path, part_films: int) -> dict:
     """Run one leg in this process; its figures."""
-    from archive import InProcess, OnRay, list_archive, score_archive
     from detector import FractureDetector
+    from detector.bulk import InProcess, OnRay, list_archive, score_archive
 
     films = list_archive([str(folder)])
     began = time.perf_counter()
@@ -117,7 +117,7 @@ def backend(name: str) -> Iterator[tuple]:
     if name != "a node lost":
         yield None, None
         return
-    from archive.cluster import stay_on_this_machine
+    from detector.bulk.cluster import stay_on_this_machine
 
     stay_on_this_machine()
     from ray.cluster_utils import Cluster
@@ -137,7 +137,7 @@ def joined(name: str, address: str | None) -> Iterator[None]:
     if name == "predict_batch":
         yield
         return
-    from archive import connected
+    from detector.bulk import connected
 
     with connected(address, workers=LEGS[name]):
         yield
@@ -145,7 +145,7 @@ def joined(name: str, address: str | None) -> Iterator[None]:
 
 def names_cost(count: int = 200_000) -> float:
     """Bytes of memory per film for the list of names and its division into parts."""
-    from archive.scoring import divide
+    from detector.bulk.scoring import divide
 
     process = psutil.Process()
     before = process.memory_info().rss

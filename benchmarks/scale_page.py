@@ -12,7 +12,7 @@ from typing import Any
 
 from measuring import ROOT, table
 
-from detector.training.card import write_between
+from detector.training.card.command import write_between
 
 PAGE = ROOT / "docs" / "scale.md"
 FIGURES = ROOT / "docs" / "measured" / "scale.json"

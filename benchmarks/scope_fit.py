@@ -57,13 +57,13 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=None, help="default: the shipped ones")
     arguments = parser.parse_args()
 
-    from detector.checkpoint import read_weights
-    from detector.engine_torch import TorchEngine
+    from detector.engines.torch import TorchEngine
+    from detector.model.weights import read_weights
+    from detector.training.config import Recipe
+    from detector.training.data.ood_images import other_pictures
+    from detector.training.evaluation.predictions import films_of, without_seen
     from detector.training.export import run_films
-    from detector.training.readings import films_of, without_seen
-    from detector.training.recipe import Recipe
-    from detector.training.scope_data import ScopeData, embed, scope_data
-    from detector.training.strangers import other_pictures
+    from detector.training.ood_data import ScopeData, embed, scope_data
 
     model = read_weights(arguments.weights or measuring.ROOT / "weights")
     engine, size = TorchEngine(model.network), model.config.input_size

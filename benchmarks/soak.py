@@ -66,7 +66,7 @@ def main() -> int:
         parser.error("--count must be at least 10")
 
     from detector import FractureDetector, RadiographError
-    from detector.explainers import METHODS
+    from detector.explain.methods import METHODS
 
     # A folder of its own, so that other programs' temporary files do not count.
     with tempfile.TemporaryDirectory() as folder:

@@ -48,7 +48,12 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from detector import FractureDetector
-    from detector.training.readings import films_of, one_thread_each, read_records, without_seen
+    from detector.training.evaluation.predictions import (
+        films_of,
+        one_thread_each,
+        read_records,
+        without_seen,
+    )
 
     detector = FractureDetector.from_pretrained(arguments.weights or measuring.ROOT / "weights")
     records = without_seen(films_of(arguments.data, "val"), detector.config.provenance)

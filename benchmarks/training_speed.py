@@ -39,12 +39,12 @@ def main() -> None:
     from torch.utils.data import DataLoader
 
     import train
-    from detector.training.dataset import EpochDataset, cache_films
-    from detector.training.layouts import read_manifest
+    from detector.training.config import Recipe
+    from detector.training.data.dataset import EpochDataset, cache_films
+    from detector.training.data.layouts import read_manifest
+    from detector.training.initial_network import make_network
     from detector.training.losses import film_loss, place_loss
-    from detector.training.recipe import Recipe
     from detector.training.sources import draw_phantoms
-    from detector.training.start import make_network
 
     bf16 = train.wants_bf16(arguments.precision)
     accelerator = train.make_accelerator(bf16)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from detector.cli_options import UsageError, add_model_options, load_detector
+from detector.cli.options import UsageError, add_model_options, load_detector
 
 logger = logging.getLogger("demo")
 GRACE = 3  # seconds that running answers get after SIGTERM; then their connections are closed
@@ -59,7 +59,7 @@ def serve(chosen: argparse.Namespace, folder: Path) -> int:
     from demo.examples import draw_examples, real_examples
     from demo.page import build_page, launch_settings
     from detector import WeightsError
-    from detector.hub import resolve_weights
+    from detector.model.hub import resolve_weights
 
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -15,7 +15,7 @@ import gradio as gr
 from demo.cards import weak_points
 from demo.theme import html
 from detector import FractureDetector, __version__
-from detector.output import percent
+from detector.report.results import percent
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD = "README.md"

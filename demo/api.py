@@ -12,7 +12,7 @@ import gradio as gr
 
 from demo.about import model_facts
 from detector import FractureDetector, RadiographError
-from detector.output import record
+from detector.report.results import record
 
 MAX_BATCH = 100
 

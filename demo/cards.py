@@ -7,8 +7,8 @@ from html import escape
 from typing import Any
 
 from detector import Prediction, Region
-from detector.calibration import FRACTURE_LIKELY, NO_FRACTURE_SEEN, OUT_OF_SCOPE, UNCERTAIN
-from detector.output import percent
+from detector.model.calibration import FRACTURE_LIKELY, NO_FRACTURE_SEEN, OUT_OF_SCOPE, UNCERTAIN
+from detector.report.results import percent
 
 _STROKE = (
     '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" '

@@ -23,7 +23,7 @@ from PIL import Image
 
 from demo.view import Box, data_uri, shrink
 from detector import load_radiograph
-from detector.explanation import to_grey8
+from detector.explain.overlay import to_grey8
 from detector.phantom import FractureSpec, draw_phantom
 
 FOLDER = Path(__file__).resolve().parent / "examples"

@@ -19,10 +19,10 @@ from demo.reading import ABSENT, PRESENT, Reading, agreement, post_test, startin
 from demo.theme import asset, html
 from demo.turns import Turns
 from detector import FractureDetector, RadiographError
-from detector.calibration import OUT_OF_SCOPE
 from detector.errors import SeveralFrames
-from detector.explainers import DEFAULT, METHODS
-from detector.report import make_report
+from detector.explain.methods import DEFAULT, METHODS
+from detector.model.calibration import OUT_OF_SCOPE
+from detector.report.pdf import make_report
 
 logger = logging.getLogger(__name__)
 

@@ -51,7 +51,7 @@ class ObjectsBox:
         """
         if reading is None or not reading.file or not Path(reading.file).is_file():
             return gr.skip(), gr.update(value=cards.error_card(GONE, "No objects"), visible=True)
-        from pacs import objects
+        from detector.pacs.objects import make as objects
 
         try:
             source = objects.read_source(reading.file)

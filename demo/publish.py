@@ -28,7 +28,7 @@ PYTHON = "3.11"
 SUMMARY = "Verdict and heatmap for limb X-rays, not a medical device"  # the Hub takes 60 letters
 FOLDERS = ("demo", "detector", "weights")
 EXTRAS = ("demo", "fast")  # of pyproject.toml: the page, and the faster runtime
-LEFT_OUT = ("__pycache__", "training", "examples", "publish.py", ".*")
+LEFT_OUT = ("__pycache__", "training", "bulk", "pacs", "examples", "publish.py", ".*")
 
 APP = '''"""The Space's way in: the page, as `python -m demo` serves it."""
 

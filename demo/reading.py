@@ -9,13 +9,13 @@ from secrets import token_hex
 from demo.cards import VERDICTS, describe, place
 from demo.view import Box, viewer_message
 from detector import Prediction
-from detector.calibration import (
+from detector.model.calibration import (
     FRACTURE_LIKELY,
     NO_FRACTURE_SEEN,
     OUT_OF_SCOPE,
     post_test_probability,
 )
-from detector.output import percent
+from detector.report.results import percent
 
 PRESENT, ABSENT = "Fracture present", "No fracture"
 NEAR = 0.04  # a mark this share of the film's longest side beside a region still counts as in it

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_WAITING = 64
-MAX_FILE = "200mb"  # of one upload; the same as `detector.limits.Limits.max_bytes`
+MAX_FILE = "200mb"  # of one upload; the same as `detector.io.limits.Limits.max_bytes`
 CACHE = (60, 900)  # every minute, uploads older than a quarter of an hour are deleted
 BUSY = "The page is busy: all places in the queue are taken. Wait a few seconds and try again."
 

@@ -23,8 +23,8 @@ from demo.theme import html
 from demo.turns import Turns
 from demo.view import picture
 from detector import Prediction, RadiographError
-from detector.calibration import FRACTURE_LIKELY, NO_FRACTURE_SEEN, OUT_OF_SCOPE, UNCERTAIN
-from detector.output import percent
+from detector.model.calibration import FRACTURE_LIKELY, NO_FRACTURE_SEEN, OUT_OF_SCOPE, UNCERTAIN
+from detector.report.results import percent
 
 MAX_VIEWS = 12
 RULE = (

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from detector import Prediction
-from detector.calibration import Calibration
-from detector.explanation import colour_table
+from detector.explain.overlay import colour_table
+from detector.model.calibration import Calibration
 
 HEAT_SIDE = 1024  # longest side of the heat map that is sent; it is smooth, and drawn smoothly
 FILM_PIXELS = 40_000_000  # above it the film is sent smaller: browsers refuse larger canvases

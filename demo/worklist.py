@@ -23,8 +23,8 @@ from demo.film import BROKEN, HOUR, QUICK, logger
 from demo.theme import html
 from demo.view import picture
 from detector import FractureDetector, Prediction, RadiographError
-from detector.calibration import FRACTURE_LIKELY, NO_FRACTURE_SEEN, OUT_OF_SCOPE, UNCERTAIN
-from detector.output import COLUMNS, percent, record, row
+from detector.model.calibration import FRACTURE_LIKELY, NO_FRACTURE_SEEN, OUT_OF_SCOPE, UNCERTAIN
+from detector.report.results import COLUMNS, percent, record, row
 
 MAX_FILMS = 500
 UNREAD = "not read"

@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from detector.checkpoint import WeightsError
     from detector.errors import RadiographError
-    from detector.explanation import Region
+    from detector.explain.regions import Region
+    from detector.io.radiograph import Limits, Radiograph, load_radiograph
+    from detector.model.ood import ScopeCheck
+    from detector.model.weights import WeightsError
     from detector.prediction import Prediction
     from detector.predictor import FractureDetector
-    from detector.radiograph import Limits, Radiograph, load_radiograph
-    from detector.scope import ScopeCheck
 
 # Loaded when first used: `import detector` must not wait for torch.
 _HOME = {
     "FractureDetector": "predictor",
     "Prediction": "prediction",
-    "Region": "explanation",
-    "ScopeCheck": "scope",
-    "Radiograph": "radiograph",
-    "Limits": "limits",
-    "load_radiograph": "radiograph",
+    "Region": "explain.regions",
+    "ScopeCheck": "model.ood",
+    "Radiograph": "io.radiograph",
+    "Limits": "io.limits",
+    "load_radiograph": "io.radiograph",
     "RadiographError": "errors",
-    "WeightsError": "checkpoint",
+    "WeightsError": "model.weights",
 }
 
 __all__ = [

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from detector import explanation
-from detector.calibration import Calibration
-from detector.explanation import Heat, Region
-from detector.radiograph import Radiograph
-from detector.scope import ScopeCheck
+from detector.explain.heatmap import Heat
+from detector.explain.overlay import overlay as paint
+from detector.explain.overlay import to_grey8
+from detector.explain.regions import Region, draw_regions
+from detector.io.radiograph import Radiograph
+from detector.model.calibration import Calibration
+from detector.model.ood import ScopeCheck
 
 FRACTURED, NOT_FRACTURED = "fractured", "not fractured"
 
@@ -67,7 +69,7 @@ class Prediction:
     @cached_property
     def grey(self) -> np.ndarray:
         """The film as uint8 (H, W)."""
-        return explanation.to_grey8(self.film.pixels)
+        return to_grey8(self.film.pixels)
 
     def overlay(
         self,
@@ -78,16 +80,16 @@ class Prediction:
         contour: bool = True,
         boxes: bool = False,
     ) -> np.ndarray:
-        """The film with its heatmap, uint8 RGB (H, W, 3); see ``explanation.overlay``.
+        """The film with its heatmap, uint8 RGB (H, W, 3); see ``detector.explain.overlay``.
 
         With ``boxes`` also the regions: solid from the rule-in point on, dashed below it.
         """
-        painted = explanation.overlay(
+        painted = paint(
             self.grey, self.heat, self.calibration, opacity=opacity, colormap=colormap,
             threshold=threshold, contour=contour,
         )
         if boxes:
-            painted = explanation.draw_regions(painted, self.regions, self.calibration)
+            painted = draw_regions(painted, self.regions, self.calibration)
         return painted
 
     def to_dict(self) -> dict[str, Any]:

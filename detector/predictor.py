@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detector import explanation
-from detector.checkpoint import Model, read_weights
-from detector.engine import DEFAULT_PRECISION, Engine
-from detector.engine_choice import make_engine
+from detector.engines.base import DEFAULT_PRECISION, Engine
+from detector.engines.choice import make_engine
 from detector.errors import RadiographError
-from detector.explainers import DEFAULT, method_name
-from detector.geometry import Letterbox
-from detector.hub import resolve_weights
+from detector.explain.grad_cam import grad_cam_heat
+from detector.explain.heatmap import Heat
+from detector.explain.methods import DEFAULT, method_name
+from detector.explain.regions import find_regions
+from detector.io.radiograph import Limits, Radiograph, Source, load_radiograph
+from detector.model.hub import resolve_weights
+from detector.model.letterbox import Letterbox
+from detector.model.weights import Model, read_weights
 from detector.prediction import Prediction
-from detector.radiograph import Limits, Radiograph, Source, load_radiograph
 
 if TYPE_CHECKING:
-    from detector.explainers_torch import Explainers
+    from detector.explain.cam import Explainers
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ class FractureDetector:
         precision: str = DEFAULT_PRECISION,
         limits: Limits | None = None,
     ):
-        """``engine``: a runtime, or the name of one for ``engine_choice.make_engine``."""
+        """``engine``: a runtime, or the name of one for ``detector.engines.choice.make_engine``."""
         self.model = model
         self.config = model.config
         self.engine = make_engine(model, engine, precision) if isinstance(engine, str) else engine
@@ -143,11 +145,11 @@ class FractureDetector:
         )
         decision = calibration.decide(probability, scope.in_scope)
         clear = decision not in ("fracture likely", "uncertain")
-        regions = () if clear else explanation.find_regions(output.evidence, letterbox, calibration)
-        heat = explanation.Heat(output.evidence, letterbox, calibration.place)
+        regions = () if clear else find_regions(output.evidence, letterbox, calibration)
+        heat = grad_cam_heat(output.evidence, letterbox, calibration)
         if method != DEFAULT:
             relative = self._other_methods().explain(canvas, letterbox, method)
-            heat = explanation.Heat(relative * np.float32(probability), letterbox, None)
+            heat = Heat(relative * np.float32(probability), letterbox, None)
         return Prediction(
             film=film,
             probability=probability,
@@ -165,7 +167,7 @@ class FractureDetector:
         """Made when first asked for: they need the network in PyTorch."""
         with self._making:
             if self._explainers is None:
-                from detector.explainers_torch import Explainers
+                from detector.explain.cam import Explainers
 
                 self._explainers = Explainers(self.model.network)
             return self._explainers

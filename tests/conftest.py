@@ -107,9 +107,8 @@ def detector() -> FractureDetector:
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weights folder of a small random network: quick, and right about nothing."""
-    from tiny import tiny_model
-
-    from detector.checkpoint import write_weights
+    from detector.model.weights import write_weights
+    from tests.support.tiny import tiny_model
 
     folder, model = tmp_path_factory.mktemp("tiny") / "weights", tiny_model()
     write_weights(folder, model.network, model.scope, model.config)

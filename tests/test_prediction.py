@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detector.explanation import Heat, Region
-from detector.geometry import Letterbox
+from detector.explain.heatmap import Heat
+from detector.explain.regions import Region
+from detector.io.radiograph import load_radiograph
+from detector.model.letterbox import Letterbox
+from detector.model.ood import ScopeCheck
 from detector.prediction import Prediction
-from detector.radiograph import load_radiograph
-from detector.scope import ScopeCheck
-from tests.tiny import CALIBRATION
+from tests.support.tiny import CALIBRATION
 
 
 @pytest.fixture

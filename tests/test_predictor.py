@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from detector import FractureDetector, Prediction, Radiograph, RadiographError, WeightsError
-from detector.checkpoint import Model
-from detector.engine import EngineOutput
+from detector.engines.base import EngineOutput
+from detector.model.weights import Model
 from detector.phantom import draw_phantom
-from tests.tiny import tiny_model
+from tests.support.tiny import tiny_model
 
 
 def _films(count: int) -> list[np.ndarray]:

@@ -11,16 +11,16 @@ import numpy as np
 from tqdm import tqdm
 
 import detector
-from detector.checkpoint import ModelConfig, is_halved, write_weights
-from detector.engine import EngineOutput
-from detector.engine_torch import TorchEngine
-from detector.geometry import Letterbox
-from detector.network import EvidenceNetwork
-from detector.radiograph import load_radiograph
-from detector.training.fitting import fit_calibration
-from detector.training.recipe import Recipe
-from detector.training.records import FilmRecord
-from detector.training.scope_data import scope_data
+from detector.engines.base import EngineOutput
+from detector.engines.torch import TorchEngine
+from detector.io.radiograph import load_radiograph
+from detector.model.letterbox import Letterbox
+from detector.model.network import EvidenceNetwork
+from detector.model.weights import ModelConfig, is_halved, write_weights
+from detector.training.calibrate import fit_calibration
+from detector.training.config import Recipe
+from detector.training.data.records import FilmRecord
+from detector.training.ood_data import scope_data
 
 
 def run_films(

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from detector.training.records import FilmRecord
+from detector.training.data.records import FilmRecord
 
 
 def git_commit(folder: Path | None = None) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
+from detector.training.checkpoint import write_whole
 from detector.training.curves import plot_curves
-from detector.training.snapshot import write_whole
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 
 from detector.phantom import random_phantom
-from detector.training.dataset import CachedFilm, cache_films
-from detector.training.layouts import read_films, read_manifest, with_places
-from detector.training.leakage import leakage
+from detector.training.audit.leakage import leakage
+from detector.training.data.dataset import CachedFilm, cache_films
+from detector.training.data.layouts import read_films, read_manifest, with_places
+from detector.training.data.records import FilmRecord
+from detector.training.data.splits import group_films, split_films
 from detector.training.provenance import data_digest
-from detector.training.records import FilmRecord
-from detector.training.splits import group_films, split_films
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,64 @@
+"""What the commands share: the options that choose the model, and how they refuse."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from detector.engines.base import ENGINES, PRECISIONS
+
+if TYPE_CHECKING:
+    from detector import FractureDetector
+
+DONE, BAD_USAGE, SOME_UNREAD, INTERRUPTED = 0, 2, 3, 130
+
+
+class UsageError(ValueError):
+    """Something is wrong with what was asked for; the sentence says what."""
+
+
+def add_model_options(parser: argparse.ArgumentParser, **more: str) -> None:
+    """Add ``--model``, ``--engine`` and ``--precision``, as `load_detector` reads them.
+
+    ``more``: engines of the command's own, name -> help.
+    """
+    parser.add_argument("--model", metavar="M",
+                        help="weights folder or Hugging Face Hub id (default: the shipped weights)")
+    parser.add_argument("--engine", choices=(*ENGINES, *more),
+                        help="what runs the network (default: auto, OpenVINO where it is "
+                        "installed, else PyTorch)"
+                        + "".join(f"; {name}: {text}" for name, text in more.items()))
+    parser.add_argument("--precision", choices=PRECISIONS,
+                        help="of the network's arithmetic; less than float32 is faster where the "
+                        "processor has it (default: what was measured to be harmless)")
+
+
+def load_detector(arguments: argparse.Namespace) -> FractureDetector:
+    """The detector that these options describe.
+
+    Raises:
+        UsageError: weights that cannot be read; an engine or a precision not to be had here.
+    """
+    from detector import FractureDetector, WeightsError
+
+    named = {"engine": arguments.engine, "precision": arguments.precision}
+    chosen = {option: name for option, name in named.items() if name}
+    try:
+        return FractureDetector.from_pretrained(arguments.model, **chosen)
+    except (WeightsError, ValueError, ImportError) as error:
+        raise UsageError(str(error)) from error
+
+
+def import_extra(module: str, extra: str) -> ModuleType:
+    """A module that needs an extra; without it a sentence with the command that brings it."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("archive", "demo", "detector", "pacs", "train"):
+            raise
+        raise UsageError(
+            f"this needs the package {error.name}, which is not installed. "
+            f"Install it with: pip install 'fracture-detector[{extra}]'"
+        ) from error

@@ -1,0 +1,1 @@
+"""From the evidence map to heatmap, regions and overlay; the other CAM methods."""

@@ -1,0 +1,1 @@
+"""The evidence network, its weights on disk, calibration, letterbox and OOD check."""

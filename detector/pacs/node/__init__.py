@@ -1,0 +1,1 @@
+"""The DICOM node: listener, spool, worker and sender."""

@@ -1,0 +1,45 @@
+"""``fracture-detector listen``: films in by C-STORE, answers back to the archive.
+
+    fracture-detector listen --spool spool/ --destination ARCHIVE@10.1.2.3:104 --host 0.0.0.0
+    fracture-detector listen --config node.toml
+
+SIGTERM or Ctrl-C ends it: what is in work is finished, the rest waits in the spool for the next
+start. Exit code: 0 ended, 2 wrong settings. Not a medical device.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+
+from detector import FractureDetector
+from detector.pacs.node.log_filter import silence_threads
+from detector.pacs.node.node import Node
+from detector.pacs.node.settings import read_settings
+from detector.pacs.objects.make import make_objects
+
+logger = logging.getLogger(__name__)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the node until a signal ends it. ValueError or OSError when a setting is wrong."""
+    settings = read_settings(sys.argv[1:] if argv is None else argv, __doc__ or "")
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    for room in ("pacs", "detector"):
+        logging.getLogger(room).setLevel(logging.INFO)
+    silence_threads()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    detector = FractureDetector.from_pretrained(settings.model)
+    detector.warm_up()
+    node = Node(settings, detector.predict, make_objects)
+    logger.info("spool: %s", ", ".join(f"{n} {name}" for name, n in node.spool.counts().items()))
+    node.run(stopping)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

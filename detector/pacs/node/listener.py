@@ -1,0 +1,142 @@
+"""The listening side: a Storage and Verification SCP that acknowledges what is safely on disk.
+
+It takes CR images and DX images, for presentation and for processing, in every transfer syntax
+that `load_radiograph` reads. Secondary Captures are refused: what this node sends back is one, and
+an archive that forwards by rule would send it round in circles; they are screenshots as often as
+films, too. Reports, segmentations and all else are refused for the same reason.
+
+Nothing that a peer says is logged, and pynetdicom's own log, which quotes it, is silent.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+import zlib
+
+from pydicom.filereader import read_dataset
+from pydicom.uid import (
+    UID,
+    ComputedRadiographyImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+from pynetdicom import AE, evt
+from pynetdicom.dsutils import create_file_meta, encode_file_meta
+from pynetdicom.sop_class import Verification
+
+from detector.io import codecs as compressed
+from detector.pacs.node.log_filter import silence_libraries
+from detector.pacs.node.run_log import RECEIVED, RunLog
+from detector.pacs.node.settings import Settings
+from detector.pacs.node.spool import Spool
+from detector.pacs.node.transport import BoundedServer
+
+logger = logging.getLogger(__name__)
+
+FILMS = (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+)
+SYNTAXES = (
+    ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian, *compressed.SYNTAXES,
+)  # fmt: skip
+
+# Status of a C-STORE (PS3.4, B.2.3).
+STORED, OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xA900, 0xC000
+
+_SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
+_HEAD = 1_000_000  # bytes within which the two stand: they are among a data set's first
+_LONGEST = 1024  # bytes of any element before them
+
+
+class Listener:
+    """The server. ``start`` it, and ``stop`` it; films go to the spool."""
+
+    def __init__(self, settings: Settings, spool: Spool, log: RunLog):
+        silence_libraries()
+        self._settings, self._spool, self._log = settings, spool, log
+        ae = AE(settings.title)
+        ae.require_called_aet = True
+        ae.require_calling_aet = list(settings.peers)
+        ae.maximum_associations = settings.associations
+        ae.maximum_pdu_size = settings.pdu_bytes
+        ae.acse_timeout = min(10.0, settings.timeout)
+        ae.dimse_timeout = ae.network_timeout = settings.timeout
+        ae.add_supported_context(Verification)
+        for film in FILMS:
+            ae.add_supported_context(film, list(SYNTAXES))
+        self._ae = ae
+        self._server: BoundedServer | None = None
+
+    def start(self) -> int:
+        """Listen, in threads of its own; returns the port. OSError: the address is not free."""
+        self._server = BoundedServer(self._ae, self._settings, [(evt.EVT_C_STORE, self._store)])
+        self._server.start()
+        address = self._server.server_address
+        logger.info("%s listens on %s port %d", self._settings.title, address[0], address[1])
+        return address[1]
+
+    def stop(self, grace: float = 10.0) -> None:
+        """Take no more associations, give the present ones ``grace`` seconds, then end them."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.shutdown()  # closes the port; associations go on
+        end = time.monotonic() + grace
+        while server.active_associations and time.monotonic() < end:
+            time.sleep(0.05)
+        server.end_associations()
+
+    def _store(self, event: evt.Event) -> int:
+        """Answer one C-STORE: success only for a film that is safely on disk."""
+        request, stored_as = event.request, UID(event.context.transfer_syntax)
+        data = request.DataSet.getbuffer() if request.DataSet else memoryview(b"")
+        identity = identify(data, stored_as)
+        if identity is None:
+            logger.warning("an object was refused: its identifiers cannot be read")
+            return NOT_UNDERSTOOD
+        kind, instance = identity
+        announced = (request.AffectedSOPClassUID, request.AffectedSOPInstanceUID)
+        if kind not in FILMS or announced != (kind, instance):
+            logger.warning("an object was refused: it is not the film that was announced")
+            return MISMATCH
+        meta = create_file_meta(
+            sop_class_uid=kind, sop_instance_uid=instance, transfer_syntax=stored_as
+        )
+        try:
+            head = bytes(128) + b"DICM" + encode_file_meta(meta)
+            fresh = self._spool.receive(instance, [head, data])
+        except OSError as error:
+            logger.error("a film was refused: %s", error.strerror or error)
+            return OUT_OF_RESOURCES
+        if fresh:
+            self._log.write(RECEIVED, self._spool.key(instance), bytes=len(data))
+        return STORED
+
+
+def identify(data: bytes | memoryview, stored_as: UID) -> tuple[UID, UID] | None:
+    """SOP class and SOP instance of a data set; None when they are not where they belong.
+
+    Only the elements before them are parsed, so that no header can keep the listener busy.
+    """
+    try:
+        if stored_as == DeflatedExplicitVRLittleEndian:
+            head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, _HEAD)
+        else:
+            head = bytes(data[:_HEAD])
+        found = read_dataset(
+            io.BytesIO(head), stored_as.is_implicit_VR, stored_as.is_little_endian,
+            stop_when=lambda tag, vr, length: tag > _SOP_INSTANCE or length > _LONGEST,
+        )  # fmt: skip
+        kind, instance = UID(found[_SOP_CLASS].value), UID(found[_SOP_INSTANCE].value)
+    except Exception:  # whatever pydicom makes of garbage; its words may quote the header
+        return None
+    return (kind, instance) if kind and 0 < len(instance) <= 64 else None

@@ -1,0 +1,64 @@
+"""Listener, worker and sender around one spool: the DICOM node."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from detector.pacs.node.listener import Listener
+from detector.pacs.node.run_log import RunLog
+from detector.pacs.node.sender import Sender
+from detector.pacs.node.settings import Settings
+from detector.pacs.node.spool import Spool
+from detector.pacs.node.worker import MakeObjects, Predict, Worker
+
+logger = logging.getLogger(__name__)
+
+_DAY = 86400
+
+
+class Node:
+    """One node; ``run`` it, or ``start`` and ``stop`` it."""
+
+    def __init__(self, settings: Settings, predict: Predict, make_objects: MakeObjects):
+        """Open the spool. OSError when that, or a TLS file, cannot be used."""
+        self._settings = settings
+        self.spool = Spool(settings.spool, free_bytes=settings.free_megabytes * 1_000_000)
+        if settings.retry_failed:
+            logger.info("%d dead letters are taken up again", self.spool.retry_failed())
+        log = RunLog(settings.run_log)
+        self._worker = Worker(self.spool, predict, make_objects, log)
+        self._sender = Sender(settings, self.spool, log)
+        self._listener = Listener(settings, self.spool, log)
+        self.port = 0
+
+    def start(self) -> None:
+        """Serve, in threads. OSError: the port is not free."""
+        self.port = self._listener.start()
+        self._worker.start()
+        self._sender.start()
+
+    def stop(self) -> None:
+        """Stop listening, finish what is in work, and close the spool."""
+        self._listener.stop()
+        for thread in (self._worker, self._sender):
+            thread.stop()
+        for thread in (self._worker, self._sender):
+            if thread.is_alive():
+                thread.join()
+        self.spool.close()
+
+    def run(self, stopping: threading.Event) -> None:
+        """Serve until the event is set; forget old films once a day."""
+        self.start()
+        swept = 0.0
+        while not stopping.wait(0.2):
+            if time.time() - swept > _DAY:
+                swept = time.time()
+                try:
+                    self.spool.forget(swept - self._settings.keep_days * _DAY)
+                except OSError as error:  # they stay for another day
+                    logger.error("old films could not be forgotten: %s", error.strerror)
+        logger.info("ending: what is in work is finished")
+        self.stop()

@@ -1,0 +1,1 @@
+"""A prediction as PDF, text, CSV or JSON."""

@@ -1,0 +1,136 @@
+"""What is wrong with a data set, before a network learns it.
+
+    python -m detector.training.audit FOLDER [--json FILE] [--html FILE]
+
+Broken and truncated files, copies (same bytes, same pixels, same picture turned, flipped or
+resized), one picture under both labels, pictures that several splits share, and properties of the
+files that give the label away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from detector.training.audit.findings import AuditReport
+from detector.training.audit.fingerprint import Unreadable
+from detector.training.audit.leakage import Progress, find_leakage, look_at
+from detector.training.audit.page import render_html, render_text
+from detector.training.audit.shortcuts import find_shortcuts
+from detector.training.data.layouts import FilmSet, read_films
+from detector.training.data.records import FilmRecord
+
+
+def adjusted_rand(first: Sequence, second: Sequence) -> float:
+    """Agreement of two groupings, 1 the same, 0 chance (Hubert and Arabie 1985)."""
+
+    def pairs(counts: Iterable[int]) -> float:
+        return sum(n * (n - 1) / 2 for n in counts)
+
+    both = pairs(Counter(zip(first, second, strict=True)).values())
+    a, b = pairs(Counter(first).values()), pairs(Counter(second).values())
+    total = len(first) * (len(first) - 1) / 2
+    expected = a * b / total if total else 0.0
+    best = (a + b) / 2
+    return 1.0 if best == expected else (both - expected) / (best - expected)
+
+
+def audit(
+    records: Sequence[FilmRecord],
+    unreadable: Sequence[Unreadable] = (),
+    cache: Path | None = None,
+    workers: int = 2,
+    reading: Progress = iter,
+    matching: Progress = iter,
+) -> AuditReport:
+    """Audits films. ``unreadable``: files that their reader has already found broken; ``reading``
+    and ``matching`` wrap the two long loops, for a progress bar."""
+    look = look_at(records, cache, workers, reading, matching)
+    films = look.records
+    first = {int(g): i for i, g in reversed(list(enumerate(look.joined)))}
+    conflicts = []
+    sides: dict[tuple[int, bool], list[int]] = defaultdict(list)
+    for index, (record, group) in enumerate(zip(films, look.joined, strict=True)):
+        sides[int(group), record.fractured].append(index)
+    for group in first:
+        if sides[group, True] and sides[group, False]:
+            one = sides[group, True][0]
+            conflicts.append(look.pair(one, look.partner(one, sides[group, False])))
+    kinds = Counter(m.kind for m in look.matches)
+    given = [r.unit if r.group else i for i, r in enumerate(films)]
+    agreement = adjusted_rand(given, look.found) if any(r.group for r in films) else None
+    return AuditReport(
+        films=tuple(r.path for r in films),
+        counts=_counts(films),
+        unreadable=(*unreadable, *look.broken),
+        truncated=tuple(
+            r.path for r, p in zip(films, look.prints, strict=True) if p.truncated
+        ),
+        byte_copies=kinds["bytes"],
+        pixel_copies=kinds["pixels"],
+        pictures=len(set(look.found)),
+        groups=tuple(sorted((n for n in Counter(look.found).values() if n > 1), reverse=True)),
+        matches=tuple(look.matches),
+        picture_of=look.found,
+        near=tuple(look.pair(m.first, m.second) for m in look.matches if m.kind == "picture"),
+        conflicts=tuple(conflicts),
+        leakage=find_leakage(look),
+        shortcuts=find_shortcuts(films, [p.facts for p in look.prints], look.joined),
+        group_agreement=agreement,
+    )
+
+
+def _counts(films: Sequence[FilmRecord]) -> dict[tuple[str, str], int]:
+    counts = Counter(
+        (r.split or "no split", "fractured" if r.fractured else "not fractured") for r in films
+    )
+    return dict(sorted(counts.items()))
+
+
+def audit_folder(films: FilmSet, cache: Path | None = None, workers: int = 2) -> AuditReport:
+    """Audits a folder that was read, with progress bars on stderr."""
+    bar = partial(tqdm, file=sys.stderr, mininterval=1.0, unit="film")
+    return audit(
+        films.records,
+        films.unreadable,
+        cache,
+        workers,
+        reading=partial(bar, total=len(films.records), desc="reading"),
+        matching=partial(bar, desc="comparing", unit="pair"),
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="a folder of films, in any known layout")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings as JSON")
+    parser.add_argument("--html", type=Path, metavar="FILE",
+                        help="write a page with the offending pairs (it shows the films)")
+    parser.add_argument("--cache", type=Path, metavar="FOLDER",
+                        help="keep the fingerprints here, so that the next audit is quick")
+    parser.add_argument("--workers", type=int, default=2, help="threads that read files")
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.ERROR)  # what is broken is in the report
+    try:
+        films = read_films(arguments.folder)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    report = audit_folder(films, arguments.cache, arguments.workers)
+    print(render_text(report, films.layout))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report.to_dict(), indent=1) + "\n")
+    if arguments.html:
+        arguments.html.write_text(render_html(report, films.layout, films.folder))
+    return 0
+

@@ -1,0 +1,1 @@
+"""Films for training: records, folder layouts, splits, samples and their augmentation."""

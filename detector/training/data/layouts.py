@@ -1,0 +1,297 @@
+"""Readers of the folder layouts that films come in: each returns ``FilmRecord``s.
+
+``read_films`` recognises the layout by itself:
+
+- manifest: ``manifest.csv`` (file, split, fractured, duplicate_group, ...), ``images/`` and, where
+  places are known, ``annotations.json`` (COCO);
+- FracAtlas as published (doi 10.6084/m9.figshare.22363012): ``images/Fractured``,
+  ``images/Non_fractured``, ``dataset.csv``, ``Annotations/COCO JSON/*.json``;
+- multi-region: ``{train,val,test}/{fractured,not fractured}``;
+- any folder with one subfolder per class, whose names say which is which.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from detector.training.audit.fingerprint import Unreadable
+from detector.training.data.records import FilmRecord
+
+log = logging.getLogger(__name__)
+
+_OWN_COLUMNS = {"file", "split", "fractured", "duplicate_group"}
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".dcm", ".dicom"}
+_SPLIT_NAMES = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+_FRACTURED = {"fracture", "fractured", "fractures", "broken", "positive", "abnormal"}
+_INTACT = {"intact", "normal", "healthy", "negative"}
+_NEGATIONS = {"no", "not", "non", "without", "un"}
+LAYOUTS = (
+    "a manifest (manifest.csv and images/); FracAtlas as published (images/Fractured, "
+    "images/Non_fractured, dataset.csv); the multi-region layout ({train,val,test}/{fractured,"
+    "not fractured}); a folder with one subfolder per class, such as fractured/ and normal/"
+)
+Places = dict[str, tuple[np.ndarray, tuple[np.ndarray | None, ...]]]
+
+
+@dataclass(frozen=True)
+class FilmSet:
+    """The films of a folder; ``layout`` names how it was read. ``unreadable``: files that are
+    missing, empty or no picture; they are not among ``records``."""
+
+    folder: Path
+    layout: str
+    records: tuple[FilmRecord, ...]
+    unreadable: tuple[Unreadable, ...]
+
+
+def read_annotations(path: Path, folders: bool = False) -> Places:
+    """COCO json -> file name -> (boxes (N, 4), outlines), in the pixels of those images.
+
+    ``folders``: the names keep the folders that they have in the file.
+    """
+    coco = json.loads(path.read_text())
+    names = {
+        image["id"]: image["file_name"] if folders else Path(image["file_name"]).name
+        for image in coco["images"]
+    }
+    boxes: dict[str, list] = defaultdict(list)
+    outlines: dict[str, list] = defaultdict(list)
+    for annotation in coco["annotations"]:
+        name = names[annotation["image_id"]]
+        polygons = annotation.get("segmentation") or []
+        # A run-length mask (a mapping) is no outline; its box stands.
+        known = polygons if isinstance(polygons, list) else []
+        boxes[name].append(annotation["bbox"])
+        outlines[name].append(np.asarray(known[0], np.float64).reshape(-1, 2) if known else None)
+    return {n: (np.asarray(boxes[n], np.float64), tuple(outlines[n])) for n in boxes}
+
+
+def _nowhere() -> tuple[np.ndarray, tuple[np.ndarray | None, ...]]:
+    return np.zeros((0, 4)), ()
+
+
+def with_places(records: Sequence[FilmRecord], path: Path) -> list[FilmRecord]:
+    """The records, and for fractured films without a place those of a COCO json of its own.
+
+    Its images are named as the records' keys are: the data set's folder and the film's name there.
+
+    Raises:
+        ValueError: the file is no COCO json, or names no film of the records that lacks a place.
+    """
+    try:
+        places = read_annotations(path, folders=True)
+    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is no COCO file of places: {error}") from error
+    placed = [
+        record if record.located or record.key not in places
+        else replace(record, boxes=places[record.key][0], outlines=places[record.key][1])
+        for record in records
+    ]
+    if not any(new is not old for new, old in zip(placed, records, strict=True)):
+        raise ValueError(f"{path} names no fractured film without a place, as 'folder/film.jpg'.")
+    return placed
+
+
+def read_manifest(folder: Path) -> list[FilmRecord]:
+    """The manifest layout: ``manifest.csv`` (file, split, fractured, duplicate_group, ...),
+    ``images/`` and, where places are known, ``annotations.json`` (COCO)."""
+    coco = folder / "annotations.json"
+    places = read_annotations(coco) if coco.exists() else {}
+    records = []
+    with (folder / "manifest.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            boxes, outlines = places.get(row["file"], _nowhere())
+            records.append(
+                FilmRecord(
+                    path=folder / "images" / row["file"],
+                    source=folder.name,
+                    fractured=row["fractured"] == "1",
+                    split=row["split"] or None,
+                    group=row.get("duplicate_group", ""),
+                    boxes=boxes,
+                    outlines=outlines,
+                    attributes={k: v for k, v in row.items() if k not in _OWN_COLUMNS},
+                )
+            )
+    return records
+
+
+def class_of(name: str) -> bool | None:
+    """Whether a folder of that name holds fractured films; None where the name does not say.
+
+    "Non_fractured", "not fractured", "unfractured", "no-fracture" are intact; "1", "0" count too.
+    """
+    words = [w for w in re.split(r"[^a-z0-9]+", name.strip().lower()) if w]
+    if words in (["1"], ["0"]):
+        return words == ["1"]
+    negated = False
+    for word in words:
+        for prefix in ("non", "not", "un"):
+            if word.startswith(prefix) and word[len(prefix) :] in _FRACTURED:
+                return False
+        if word in _NEGATIONS:
+            negated = True
+        elif word in _FRACTURED:
+            return not negated
+        elif word in _INTACT:
+            return negated
+    return None
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _classes(folder: Path) -> dict[bool, list[Path]]:
+    found: dict[bool, list[Path]] = {True: [], False: []}
+    for child in _folders(folder):
+        if (fractured := class_of(child.name)) is not None:
+            found[fractured].append(child)
+    return found if found[True] and found[False] else {}
+
+
+def _films(folder: Path) -> list[Path]:
+    return sorted(
+        p for p in folder.rglob("*")
+        if p.suffix.lower() in _SUFFIXES and not p.name.startswith(".") and not p.is_dir()
+    )  # fmt: skip
+
+
+def _read_classes(folder: Path, root: Path, split: str | None = None) -> list[FilmRecord]:
+    """The films of a folder of two classes, named by their place under ``root``: the data set."""
+    return [
+        FilmRecord(path=path, source=root.name, fractured=fractured, split=split,
+                   name=path.relative_to(root).as_posix())
+        for fractured, children in _classes(folder).items()
+        for child in children
+        for path in _films(child)
+    ]
+
+
+def _split_folders(folder: Path) -> list[tuple[str, Path]]:
+    return [
+        (_SPLIT_NAMES[child.name.lower()], child)
+        for child in _folders(folder)
+        if child.name.lower() in _SPLIT_NAMES and _classes(child)
+    ]
+
+
+def read_multiregion(folder: Path) -> list[FilmRecord]:
+    """``{train,val,test}/{fractured,not fractured}``. File names repeat between the folders of the
+    published set, so a film's ``name`` holds its folders."""
+    return [
+        record
+        for split, child in _split_folders(folder)
+        for record in _read_classes(child, folder, split)
+    ]
+
+
+def read_two_classes(folder: Path) -> list[FilmRecord]:
+    """A folder with one subfolder per class, without a split."""
+    return _read_classes(folder, folder)
+
+
+def read_fracatlas(folder: Path) -> list[FilmRecord]:
+    """FracAtlas as published. The class is the film's folder; ``dataset.csv`` gives the
+    attributes; boxes and outlines come from the COCO json, wherever it lies in the folder."""
+    attributes: dict[str, dict[str, str]] = {}
+    with (folder / "dataset.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            name = row.pop("image_id")
+            attributes[name] = {k: v for k, v in row.items() if k != "fractured"}
+    places: Places = {}
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            places.update(read_annotations(path))
+        except (KeyError, TypeError, AttributeError, ValueError):
+            log.info("%s is no COCO file and was left out", path.name)
+    records = []
+    for record in _read_classes(folder / "images", folder):
+        boxes, outlines = places.get(record.path.name, _nowhere())
+        own = attributes.get(record.path.name, {})
+        # No file name repeats in this set, so a film is known by it wherever its folder lies.
+        records.append(
+            replace(record, boxes=boxes, outlines=outlines, attributes=own, name="")
+        )
+    # A film that the table lists and no folder holds is broken, not forgotten.
+    seen = {record.path.name for record in records}
+    missing = sorted(set(attributes) - seen)
+    return records + [
+        FilmRecord(path=folder / "images" / name, source=folder.name, fractured=False)
+        for name in missing
+    ]
+
+
+def _fault(path: Path) -> str:
+    """Why a file gives no picture, from its first bytes; empty where it may give one."""
+    try:
+        if not path.stat().st_size:
+            return "the file is empty"
+        with path.open("rb") as file:
+            head = file.read(132)
+    except OSError as error:
+        return error.strerror or "the file cannot be read"
+    known = (
+        head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*", b"GIF8"))
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        or head[4:8] == b"jP  "
+        or head[128:] == b"DICM"
+        or path.suffix.lower() in {".dcm", ".dicom"}
+    )
+    return "" if known else "the file is not a picture"
+
+
+def _without_broken(records: Iterable[FilmRecord]) -> tuple[list[FilmRecord], list[Unreadable]]:
+    films, broken = [], []
+    for record in records:
+        if reason := _fault(record.path):
+            broken.append(Unreadable(record.path, reason))
+        else:
+            films.append(record)
+    return films, broken
+
+
+def read_films(folder: Path) -> FilmSet:
+    """Reads a folder of films in whichever layout it is.
+
+    Files are looked at by their first bytes only; those that break later are found where they are
+    decoded (``audit``, the training cache). Broken files are logged, named and left out.
+
+    Raises:
+        ValueError: the layout is unknown, or holds no film; the sentence says what layouts exist.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder.")
+    if (folder / "manifest.csv").exists() and (folder / "images").is_dir():
+        layout, read = "manifest", read_manifest
+    elif (folder / "dataset.csv").exists() and (folder / "images").is_dir():
+        layout, read = "FracAtlas as published", read_fracatlas
+    elif _split_folders(folder):
+        layout, read = "multi-region", read_multiregion
+    elif _classes(folder):
+        layout, read = "two classes", read_two_classes
+    else:
+        raise ValueError(f"{folder} has no layout that is known here. Known are {LAYOUTS}.")
+    try:
+        records = read(folder)
+    except KeyError as error:
+        raise ValueError(f"{folder}: the table lacks the column {error}.") from error
+    films, broken = _without_broken(records)
+    if not films:
+        raise ValueError(f"{folder} ({layout} layout) holds no film. Known are {LAYOUTS}.")
+    if broken:
+        log.warning("%s: %d broken files, first %s", folder, len(broken), broken[0].path.name)
+    return FilmSet(folder, layout, tuple(films), tuple(broken))

@@ -1,0 +1,1 @@
+"""Figures of merit: discrimination, localisation, robustness, saliency."""

@@ -1,0 +1,43 @@
+"""How many pictures that are no limb films the scope check refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detector.errors import RadiographError
+from detector.predictor import FractureDetector
+from detector.training.data.ood_images import COUNT, drawn_pictures, folder_pictures
+from detector.training.evaluation.metrics import share
+from detector.training.evaluation.predictions import spread
+
+FOLDER_KIND = "pictures in "  # and the folder's name
+
+
+def refusal_figures(
+    detector: FractureDetector, outside: Sequence[Path] = (), workers: int = 1, count: int = COUNT
+) -> dict[str, Any]:
+    """Kind of picture -> how many there were and what share was refused.
+
+    ``outside``: folders for ``folder_pictures``; a picture that cannot be read counts as refused.
+    """
+    kinds: dict[str, list[Any]] = dict(drawn_pictures(count))
+    for folder in outside:
+        kinds[f"{FOLDER_KIND}{folder.name}"] = folder_pictures(folder)
+
+    def refused(picture: Any) -> bool:
+        try:
+            return not detector.predict(picture).scope.in_scope
+        except RadiographError:
+            return True
+
+    figures = {}
+    for kind, pictures in kinds.items():
+        out = np.array(list(spread(refused, pictures, kind, workers)))
+        if len(out):
+            own = [str(number) for number in range(len(out))]
+            figures[kind] = {"pictures": len(out), "refused": share(out, own)}
+    return figures

@@ -1,0 +1,119 @@
+"""The trust suite's checks of ``faithfulness``, over films: means and shares with intervals."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from detector.model.network import EvidenceNetwork
+from detector.predictor import FractureDetector
+from detector.training.evaluation.baselines import plain_grad_cam
+from detector.training.evaluation.faithfulness import (
+    FRACTIONS,
+    Agreement,
+    compare,
+    deletion_insertion,
+    evidence_of,
+    random_order,
+    randomised,
+    rank_correlation,
+    stability,
+)
+from detector.training.evaluation.metrics import mean, share
+from detector.training.evaluation.saliency_films import BoxedReading
+
+
+def check_figures(
+    detector: FractureDetector,
+    network: EvidenceNetwork,
+    readings: Sequence[BoxedReading],
+    second: FractureDetector | None = None,
+) -> dict[str, Any]:
+    """All checks on these films; ``network`` is a copy of the detector's that may be worked on."""
+    units = [r.record.unit for r in readings]
+    figures: dict[str, Any] = {
+        "films": len(readings),
+        **_deletion(detector, network, readings, units),
+        "rank_correlation_with_weights_drawn_anew": _randomised(network, readings, units),
+    }
+    changes: dict[str, list[Agreement]] = defaultdict(list)
+    for reading in readings:
+        for change, agreement in stability(detector, reading.prediction).items():
+            changes[change].append(agreement)
+    figures["film_changed"] = {
+        change: _agreement(agreements, units) for change, agreements in changes.items()
+    }
+    if second is not None:
+        figures["second_training"] = _agreement(
+            [compare(r.prediction, second.predict(r.prediction.film)) for r in readings], units
+        )
+    return figures
+
+
+def _agreement(agreements: Sequence[Agreement], units: Sequence[str]) -> dict[str, Any]:
+    return {
+        "same_place": share([a.same_place for a in agreements], units),
+        "rank_correlation": mean([a.correlation for a in agreements], units),
+        "probability_change": mean([a.change for a in agreements], units),
+        "same_decision": share([a.same_decision for a in agreements], units),
+    }
+
+
+def _deletion(
+    detector: FractureDetector,
+    network: EvidenceNetwork,
+    readings: Sequence[BoxedReading],
+    units: Sequence[str],
+) -> dict[str, Any]:
+    """Mean P(fracture) over ``FRACTIONS`` of the film blurred away or given back, per order."""
+    rng = np.random.default_rng(0)
+    curves: dict[str, dict[str, list[np.ndarray]]] = {
+        "deletion": defaultdict(list), "insertion": defaultdict(list)
+    }  # fmt: skip
+    for reading in readings:
+        heat = reading.prediction.heat
+        canvas = np.ascontiguousarray(heat.letterbox.apply(reading.prediction.film.pixels))
+        evidence = cv2.resize(
+            reading.prediction.evidence, canvas.shape[::-1], interpolation=cv2.INTER_CUBIC
+        )
+        orders = {
+            "evidence": evidence,
+            "plain_gradcam": plain_grad_cam(network, canvas),
+            "random": random_order(heat.letterbox, 16, rng),
+        }
+        for name, order in orders.items():
+            deleted, inserted = deletion_insertion(
+                network, detector.config.calibration.film.probability, canvas, heat.letterbox, order
+            )
+            curves["deletion"][name].append(deleted)
+            curves["insertion"][name].append(inserted)
+    figures: dict[str, Any] = {"fractions": list(FRACTIONS)}
+    for kind, orders in curves.items():
+        figures[kind] = {
+            name: {
+                "mean_probability": mean(np.stack(rows).mean(axis=1), units),
+                "curve": np.stack(rows).mean(axis=0).round(5).tolist(),
+            }
+            for name, rows in orders.items()
+        }
+    return figures
+
+
+def _randomised(
+    network: EvidenceNetwork, readings: Sequence[BoxedReading], units: Sequence[str]
+) -> dict[str, Any]:
+    films = []
+    for reading in readings:
+        letterbox = reading.prediction.heat.letterbox
+        canvas = np.ascontiguousarray(letterbox.apply(reading.prediction.film.pixels))
+        films.append((canvas, letterbox, evidence_of(network, canvas, letterbox)))
+    return {
+        f"down to {stage}": mean(
+            [rank_correlation(evidence_of(drawn, *film), before) for *film, before in films], units
+        )
+        for stage, drawn in randomised(network, seed=0)
+    }

@@ -1,0 +1,381 @@
+"""The page's parts without a browser: what the cards say, the rules, the list, the examples."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import csv
+import io
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import cv2
+import gradio as gr
+import httpx
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from demo import cards, examples
+from demo.__main__ import parse
+from demo.about import about_tab, footer, model_card, model_facts
+from demo.reading import ABSENT, PRESENT, Reading, agreement, post_test, starting_prevalence
+from demo.server import BUSY, Guard
+from demo.study import View, study_card, study_decision
+from demo.view import shrink, viewer_message
+from demo.worklist import UNREAD, make_row, sorted_rows, summary, table, to_csv, to_json
+from detector import FractureDetector, Prediction, RadiographError, Region, ScopeCheck
+from detector.explain.heatmap import Heat
+from detector.explain.overlay import colour_table
+from detector.io.radiograph import load_radiograph
+from detector.model.calibration import (
+    DECISIONS,
+    FRACTURE_LIKELY,
+    NO_FRACTURE_SEEN,
+    OUT_OF_SCOPE,
+    UNCERTAIN,
+    Calibration,
+    Logistic,
+)
+from detector.model.letterbox import Letterbox
+
+CALIBRATION = Calibration(Logistic(1, 0), Logistic(1, 0), 0.1, 0.6, 1.5, 0.2)
+REGION = Region(10, 20, 30, 20, 0.7)
+METRICS = {
+    "test": {"fracatlas": {"films": 400, "fractured": 100, "operating_points": {
+        name: {
+            "films": 400,
+            "sensitivity": {"value": 0.91, "low": 0.84, "high": 0.96},
+            "specificity": {"value": 0.87, "low": 0.83, "high": 0.9},
+        } for name in ("rule_out", "rule_in")
+    }}},
+    "weak": ["Wrists of children: specificity 0.71.", "Films <of> other styles."],
+}  # fmt: skip
+
+
+def reading_of(probability: float = 0.7, decision: str | None = None, **more) -> Prediction:
+    """A prediction without a model, of a film of 96 x 64 pixels with a peak at its region."""
+    pixels = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (96, 1))
+    film = more.pop("film", None) or load_radiograph(pixels)
+    letterbox = Letterbox.fit(film.height, film.width, 96)
+    evidence = np.full((6, 4), -9, np.float32)
+    evidence[1, 1] = 2
+    decision = decision or CALIBRATION.decide(probability)
+    in_scope = decision != OUT_OF_SCOPE
+    return Prediction(
+        film=film, probability=probability, decision=decision,
+        regions=(REGION,) if decision in (FRACTURE_LIKELY, UNCERTAIN) else (),
+        scope=ScopeCheck(in_scope, 0.5 if in_scope else 2, "" if in_scope else "It is a cat."),
+        evidence=evidence, heat=Heat(evidence, letterbox, CALIBRATION.place),
+        calibration=CALIBRATION, model={"version": "1", "sha256": "abc"}, **more,
+    )  # fmt: skip
+
+
+def words(html: str) -> str:
+    parts: list[str] = []
+    parser = HTMLParser()
+    parser.handle_data = parts.append
+    parser.feed(html)
+    return " ".join(" ".join(parts).split())
+
+
+@pytest.mark.parametrize("decision", DECISIONS)
+def test_each_verdict_has_words_an_icon_and_a_style_of_its_own(decision):
+    html = cards.verdict_card(reading_of(decision=decision), METRICS)
+    style, heading, icon = cards.VERDICTS[decision]
+    assert f"<h2>{heading}</h2>" in html and icon in html and f"fd-{style}" in html
+    others = [cards.VERDICTS[other] for other in DECISIONS if other != decision]
+    assert all(icon != other[2] and style != other[0] for other in others)
+
+
+def test_the_verdict_states_the_figures_of_its_operating_point():
+    said = words(cards.verdict_card(reading_of(0.7), METRICS))
+    assert "On 400 test films" in said and "sensitivity of 91 % (84 to 96)" in said
+    assert "specificity of 87 % (83 to 90)" in said and "rule-in point (60 %)" in said
+    assert "Wrists of children: specificity 0.71." in said
+
+
+def test_an_uncertain_film_is_told_which_of_the_two_points_the_figures_are_of():
+    said = words(cards.verdict_card(reading_of(0.3), METRICS))
+    assert "the rule-out point had a sensitivity of 91 %" in said and "this point" not in said
+
+
+def test_without_measured_figures_the_sentence_is_left_out():
+    said = words(cards.verdict_card(reading_of(0.05), {}))
+    assert "test films" not in said and "does not exclude a fracture" in said
+
+
+def test_out_of_scope_shows_the_reason_and_no_probability():
+    html = cards.verdict_card(reading_of(0.7, OUT_OF_SCOPE), METRICS)
+    assert "It is a cat." in html and "70 %" not in html and "fd-gauge" not in html
+
+
+def test_the_gauge_names_the_probability_and_both_points():
+    html = cards.gauge(reading_of(0.42))
+    assert 'left:42.00%' in html
+    for text in ("Probability of a fracture 42 %", "Rule-out point 10 %", "rule-in point 60 %"):
+        assert text in html
+
+
+def test_the_page_shows_heat_from_the_floor_and_the_regions_of_the_reading():
+    reading = replace(reading_of(), calibration=replace(CALIBRATION, floor=0.2))
+    message = json.loads(viewer_message(reading, film_id="1"))
+    assert message["shown_from"] == 0.2 and len(message["regions"]) == 1
+    assert cards.verdict_card(reading).count("data-region") == 1
+    # The same colours as the overlay: of what is shown, the rule-in point lies half way up.
+    table = np.frombuffer(base64.b64decode(message["table"]), np.uint8).reshape(256, 3)
+    expected = colour_table(0.2, high=0.6)[round(0.6 * 255)].astype(int)
+    np.testing.assert_allclose(table[round(0.5 * 255)].astype(int), expected, atol=4)
+
+
+def test_a_likely_fracture_without_a_place_sends_nobody_to_marked_places():
+    html = cards.verdict_card(replace(reading_of(0.7), regions=()))
+    assert "No single place stands out" in html and "marked places" not in html
+
+
+def test_every_text_is_escaped():
+    evil = '<img src=x onerror="alert(1)">'
+    error = RadiographError(evil)
+    prediction = reading_of()
+    film = replace(prediction.film, warnings=(evil,))
+    pages = [
+        cards.error_card(evil), cards.card(evil, evil), cards.progress(1, 2, evil),
+        cards.verdict_card(replace(prediction, film=film), {"weak": [evil, evil]}, said=evil),
+        study_card([View(evil, prediction), View(evil, error)]),
+        table([make_row(evil, prediction), make_row(evil, error)]),
+    ]  # fmt: skip
+    for html in pages:
+        assert "<img src=x" not in html and "&lt;img" in html
+
+
+def test_places_are_named_by_thirds():
+    prediction = reading_of()
+    assert cards.place(Region(0, 0, 4, 4, 1), prediction) == "Upper left of the film"
+    assert cards.place(Region(30, 46, 4, 4, 1), prediction) == "Centre of the film"
+    assert cards.place(Region(60, 46, 4, 4, 1), prediction) == "Middle right of the film"
+    assert "Upper middle" in cards.describe(prediction)
+
+
+@pytest.mark.parametrize(
+    ("decision", "own", "title"),
+    [
+        (FRACTURE_LIKELY, PRESENT, "You and the model agree"),
+        (FRACTURE_LIKELY, ABSENT, "You and the model disagree"),
+        (NO_FRACTURE_SEEN, ABSENT, "You and the model agree"),
+        (NO_FRACTURE_SEEN, PRESENT, "You and the model disagree"),
+        (UNCERTAIN, PRESENT, "Your reading stands"),
+        (OUT_OF_SCOPE, ABSENT, "Your reading stands"),
+    ],
+)
+def test_agreement(decision, own, title):
+    assert title in agreement(Reading(reading_of(decision=decision), own=own))
+
+
+def test_the_readers_mark_is_compared_with_the_regions():
+    reading = Reading(reading_of()).marked(20, 30)
+    assert reading.own == PRESENT
+    assert "at the model's place 1" in words(agreement(reading))
+    assert "lies elsewhere" in words(agreement(reading.marked(60, 90)))
+    assert agreement(Reading(reading_of())) == ""
+
+
+def test_before_the_reveal_nothing_of_the_result_is_sent():
+    hidden = json.loads(Reading(reading_of(), revealed=False).message())
+    shown = json.loads(Reading(reading_of()).message())
+    assert hidden["heat"] is None and hidden["regions"] == [] and hidden["marking"]
+    assert shown["heat"] and len(shown["regions"]) == 1 and not shown["marking"]
+    assert "Upper" not in hidden["alt"]
+
+
+def test_the_post_test_probability_follows_bayes():
+    # The ratio of 0.5 at a prevalence of 0.2 is 4; from 1 in 2 it makes 4 in 5.
+    said = words(post_test(reading_of(0.5), 50))
+    assert "80 %" in said and "likelihood ratio is 4." in said
+    # At the prevalence that it was calibrated at, the probability is the film's own.
+    assert words(post_test(reading_of(0.5), 20)).startswith("50 %")
+
+
+def test_a_likelihood_ratio_is_a_number_that_people_read():
+    assert "likelihood ratio is below 0.01." in words(post_test(reading_of(1e-6), 50))
+    assert "likelihood ratio is above 100." in words(post_test(reading_of(1.0), 50))
+
+
+def test_the_pre_test_probability_starts_at_the_test_sets_prevalence():
+    assert starting_prevalence(0.2, METRICS) == 0.25
+    assert starting_prevalence(0.2, {}) == 0.2
+
+
+def pixels_of(uri: str) -> np.ndarray:
+    data = np.frombuffer(base64.b64decode(uri.partition(",")[2]), np.uint8)
+    return cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+
+
+def test_the_viewer_gets_the_film_lossless_in_8_and_in_16_bits():
+    prediction = reading_of()
+    eight = load_radiograph(np.arange(4096, dtype=np.uint32).reshape(64, 64).astype(np.uint8))
+    message = json.loads(viewer_message(reading_of(film=eight), film_id="a"))
+    assert not message["deep"]
+    assert (pixels_of(message["film"]) == np.rint(eight.pixels * 255)).all()
+    message = json.loads(viewer_message(prediction, film_id="a"))
+    assert message["deep"] and (message["width"], message["height"]) == (64, 96)
+    picture = pixels_of(message["film"]).astype(int)  # blue, green, red
+    values = picture[..., 2] * 256 + picture[..., 1]
+    assert np.abs(values / 65535 - prediction.film.pixels).max() < 1e-5
+    heat = pixels_of(message["heat"]) / 255
+    assert np.abs(heat - prediction.heatmap).max() < 0.01
+
+
+def test_shrinking_never_enlarges():
+    image = np.zeros((40, 20), np.uint8)
+    assert shrink(image, 100) is image and shrink(image, 20).shape == (20, 10)
+
+
+ORDER = [
+    ([FRACTURE_LIKELY, NO_FRACTURE_SEEN, UNCERTAIN], FRACTURE_LIKELY),
+    ([UNCERTAIN, NO_FRACTURE_SEEN], UNCERTAIN),
+    ([NO_FRACTURE_SEEN, NO_FRACTURE_SEEN], NO_FRACTURE_SEEN),
+    ([NO_FRACTURE_SEEN, OUT_OF_SCOPE], NO_FRACTURE_SEEN),
+    ([OUT_OF_SCOPE], OUT_OF_SCOPE),
+]
+
+
+@pytest.mark.parametrize(("decisions", "expected"), ORDER)
+def test_a_study_is_as_suspicious_as_its_most_suspicious_view(decisions, expected):
+    views = [View(str(n), reading_of(decision=d)) for n, d in enumerate(decisions)]
+    assert study_decision(views) == expected
+    assert study_decision([*views, View("broken", RadiographError("no"))]) == expected
+
+
+def test_a_study_without_a_readable_view_has_no_verdict():
+    views = [View("broken", RadiographError("Export it again."))]
+    assert study_decision(views) is None
+    assert "No verdict" in study_card(views) and "Export it again." in study_card(views)
+
+
+def test_the_leading_view_is_the_most_probable_of_the_most_urgent():
+    views = [
+        View("a", reading_of(0.3)), View("b", reading_of(0.7)), View("c", reading_of(0.9)),
+        View("d", RadiographError("no")), View("e", reading_of(0.99, OUT_OF_SCOPE)),
+    ]  # fmt: skip
+    assert [view.name for view in sorted(views, key=lambda v: v.rank)] == list("cbaed")
+
+
+def some_rows():
+    return [
+        make_row("clear.png", reading_of(0.02)), make_row("=broken", RadiographError("No film.")),
+        make_row("sure.png", reading_of(0.9)), make_row("maybe.png", reading_of(0.3)),
+        make_row("cat.png", reading_of(0.5, OUT_OF_SCOPE)), make_row("sure2.png", reading_of(0.8)),
+    ]  # fmt: skip
+
+
+def test_a_worklist_is_sorted_by_urgency():
+    names = [row.entry["file"] for row in sorted_rows(some_rows())]
+    assert names == ["sure.png", "sure2.png", "maybe.png", "./=broken", "cat.png", "clear.png"]
+    html = table(some_rows())
+    assert html.index("sure.png") < html.index("maybe.png") < html.index("clear.png")
+    assert "No film." in html and html.count("<img") == 5
+    assert "2 fracture likely" in summary(some_rows()) and f"1 {UNREAD}" in summary(some_rows())
+
+
+def test_a_worklist_as_csv_and_json():
+    listed = list(csv.DictReader(io.StringIO(to_csv(some_rows()).decode("utf-8-sig"))))
+    assert [row["file"] for row in listed][3] == "./=broken"
+    assert listed[0]["decision"] == FRACTURE_LIKELY and float(listed[0]["probability"]) == 0.9
+    entries = json.loads(to_json(some_rows()))
+    assert [entry["file"] for entry in entries][3] == "./=broken"
+    assert entries[3]["error"]["message"] == "No film."
+
+
+async def _full(scope, receive, send):
+    app = Starlette(routes=[
+        Route("/gradio_api/queue/join", lambda _: JSONResponse({"detail": "full"}, 503),
+              methods=["POST"]),
+        Route("/other", lambda _: JSONResponse({"detail": "kept"}, 503)),
+    ])  # fmt: skip
+    await app(scope, receive, send)
+
+
+def test_every_answer_is_guarded_and_a_full_queue_says_so_politely():
+    async def ask() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app=Guard(_full))
+        async with httpx.AsyncClient(transport=transport, base_url="http://page") as client:
+            return [await client.post("/gradio_api/queue/join"), await client.get("/other")]
+
+    full, other = asyncio.run(ask())
+    assert full.status_code == 503 and full.json() == {"detail": BUSY}
+    assert other.json() == {"detail": "kept"}
+    for answer in (full, other):
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'self'" in policy and "http" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_examples_are_synthetic_where_there_are_no_films(tmp_path):
+    drawn = examples.draw_examples(tmp_path)
+    assert len(drawn) >= 6 and all(example.synthetic for example in drawn)
+    assert all("ynthetic" in example.title for example in drawn)
+    assert {bool(example.truth) for example in drawn} == {True, False}
+    assert all(load_radiograph(example.file).width >= 400 for example in drawn)
+    assert examples.real_examples(tmp_path / "none") == []
+
+
+def test_eight_test_films_with_attribution_become_examples(fracatlas, tmp_path):
+    chosen = examples.copy_examples(fracatlas, tmp_path / "examples")
+    assert len(chosen) == 8 and len({example.file for example in chosen}) == 8
+    assert [bool(example.truth) for example in chosen].count(True) == 4
+    with (fracatlas / "manifest.csv").open() as file:
+        rows = {row["file"]: row for row in csv.DictReader(file)}
+    assert {rows[example.file]["split"] for example in chosen} == {"test"}
+    assert "CC BY 4.0" in (tmp_path / "examples" / "ATTRIBUTION.txt").read_text()
+    shown = examples.real_examples(tmp_path / "examples")
+    assert len(shown) == 8 and all("Radiologists:" in example.said for example in shown)
+    assert not any(example.synthetic for example in shown)
+
+
+def test_a_folder_that_is_not_fracatlas_is_refused_with_a_sentence(tmp_path, capsys):
+    assert examples.main(["--from", str(tmp_path)]) == 2
+    assert "No examples were made" in capsys.readouterr().err
+
+
+def test_the_model_describes_itself_in_json(detector):
+    facts = model_facts(detector)
+    assert json.loads(json.dumps(facts)) == facts
+    assert facts["sha256"] == detector.model.sha256 and facts["operating_points"]["rule_in"] > 0
+
+
+def test_the_page_and_the_api_say_in_what_the_network_runs(detector):
+    torch = FractureDetector(detector.model, "torch")
+    with gr.Blocks() as page:
+        about_tab(torch, None)
+    said = words("".join(str(getattr(b, "value", "")) for b in page.blocks.values()))
+    assert "runs in torch, float32" in said and "runs in torch, float32" in footer(torch)
+    assert model_facts(torch)["engine"] == {"name": "torch", "precision": "float32"}
+
+
+def test_the_model_card_shows_its_own_pictures_and_no_other_file(tmp_path):
+    cv2.imwrite(str(tmp_path / "roc.png"), np.zeros((2, 2), np.uint8))
+    card = "---\ntags: [x]\n---\n# Card\n![ROC](roc.png) ![secret](../secret.png)"
+    (tmp_path / "README.md").write_text(card)
+    cv2.imwrite(str(tmp_path.parent / "secret.png"), np.zeros((2, 2), np.uint8))
+    text = model_card(tmp_path)
+    assert text.startswith("# Card") and "![ROC](data:image/png;base64," in text
+    assert text.endswith(" secret") and "tags" not in text
+    assert model_card(tmp_path / "none") == "" and model_card(None) == ""
+
+
+def test_the_command_line(monkeypatch, capsys):
+    for name in ("FRACTURE_USER", "FRACTURE_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    chosen = parse(["--host", "0.0.0.0", "--port", "1234", "--model", "user/model", "--mcp",
+                    "--engine", "torch", "--precision", "bfloat16"])  # fmt: skip
+    assert vars(chosen) == {
+        "host": "0.0.0.0", "port": 1234, "model": "user/model", "mcp": True,
+        "engine": "torch", "precision": "bfloat16",
+    }  # fmt: skip
+    monkeypatch.setenv("FRACTURE_USER", "reader")
+    with pytest.raises(SystemExit):
+        parse([])
+    assert "FRACTURE_PASSWORD" in capsys.readouterr().err

@@ -1,0 +1,213 @@
+"""The weights folder: what was written comes back, and anything else is refused with its reason."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import struct
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from detector import FractureDetector
+from detector.model import weights as checkpoint
+from detector.model.weights import (
+    CONFIG_FILE,
+    MODEL_FILE,
+    ModelConfig,
+    WeightsError,
+    read_weights,
+    write_weights,
+)
+from tests.support.tiny import tiny_model
+
+# Both see the whole folder before a film is read: `read_weights` builds the network, a detector has
+# its engine build it, or finds a graph that was built from exactly this file and architecture.
+readers = pytest.mark.parametrize(
+    "read", [read_weights, FractureDetector.from_pretrained], ids=["read", "detector"]
+)
+
+
+@pytest.fixture
+def folder(tiny_weights: Path, tmp_path: Path) -> Path:
+    """A copy to be damaged."""
+    return Path(shutil.copytree(tiny_weights, tmp_path / "weights"))
+
+
+def alter(folder: Path, change: Callable[[dict], None]) -> None:
+    """Change ``config.json``."""
+    values = json.loads((folder / CONFIG_FILE).read_text())
+    change(values)
+    (folder / CONFIG_FILE).write_text(json.dumps(values))
+
+
+def replace_model(folder: Path, data: bytes) -> None:
+    """Another model file, with its own sha256 in ``config.json``."""
+    (folder / MODEL_FILE).write_bytes(data)
+    alter(folder, lambda v: v.update(sha256=hashlib.sha256(data).hexdigest()))
+
+
+def test_what_was_written_comes_back(tmp_path: Path) -> None:
+    model = tiny_model(3)
+    write_weights(tmp_path, model.network, model.scope, model.config)
+    read = read_weights(tmp_path)
+    assert read.config == model.config
+    assert read.sha256 == hashlib.sha256((tmp_path / MODEL_FILE).read_bytes()).hexdigest()
+    assert np.array_equal(read.scope.direction, model.scope.direction) and not read.network.training
+    theirs = read.network.state_dict()
+    for name, value in model.network.state_dict().items():
+        halved = checkpoint.is_halved(value)
+        assert torch.equal(theirs[name], value.half().float() if halved else value), name
+    assert sorted(os.listdir(tmp_path)) == [CONFIG_FILE, MODEL_FILE]
+
+
+def test_reading_and_writing_again_changes_no_byte(folder: Path, tmp_path: Path) -> None:
+    model = read_weights(folder)
+    write_weights(tmp_path / "again", model.network, model.scope, model.config)
+    for name in (MODEL_FILE, CONFIG_FILE):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_the_network_is_built_when_asked_for_and_once(folder: Path, monkeypatch) -> None:
+    built, build = [], checkpoint._build
+    monkeypatch.setattr(checkpoint, "_build", lambda *of: built.append(build(*of)) or built[-1])
+    model = read_weights(folder, build=False)
+    assert not built and model.sha256 == read_weights(folder).sha256 and len(built) == 1
+    with ThreadPoolExecutor(8) as pool:
+        networks = set(pool.map(lambda _: model.network, range(32)))
+    assert networks == {built[1]} and len(built) == 2
+
+
+@pytest.mark.parametrize("name", [MODEL_FILE, CONFIG_FILE])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(WeightsError, match=f"{name} is missing"):
+        read_weights(folder)
+
+
+def test_an_altered_model_is_refused(folder: Path) -> None:
+    data = bytearray((folder / MODEL_FILE).read_bytes())
+    data[-1] ^= 1
+    (folder / MODEL_FILE).write_bytes(data)
+    with pytest.raises(WeightsError, match="sha256 differs"):
+        read_weights(folder)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff\xfe"])
+def test_a_config_that_is_no_json_object_is_refused(folder: Path, text: bytes) -> None:
+    (folder / CONFIG_FILE).write_bytes(text)
+    with pytest.raises(WeightsError, match=CONFIG_FILE):
+        read_weights(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda v: v.update(format=1), "format 1; this version reads 3"),
+        (lambda v: v.pop("format"), "format None"),
+        (lambda v: v.pop("calibration"), "incomplete or wrong.*calibration"),
+        (lambda v: v["calibration"].update(rule_in=-1), "operating points must be ordered"),
+        (lambda v: v["calibration"]["film"].update(scale=0), "must be positive"),
+        (lambda v: v["scope"].update(cut=v["scope"]["start"]), "cut must lie beyond its start"),
+        (lambda v: v["preprocessing"].update(input_size="large"), "incomplete or wrong"),
+        (lambda v: v["architecture"].update(stride=5), "stride must be 8 or 16"),
+        (lambda v: v["architecture"].update(channels=24), "does not hold this architecture"),
+        (lambda v: v["architecture"].update(backbone="hf-hub:someone/else"), "not known here"),
+    ],
+)
+@readers
+def test_a_wrong_config_is_refused(
+    folder: Path, change: Callable[[dict], None], reason: str, read: Callable[[Path], object]
+) -> None:
+    read(folder)  # whole: the graph is there now, and must not vouch for what is wrong
+    alter(folder, change)
+    with pytest.raises(WeightsError, match=reason):
+        read(folder)
+
+
+class Planted:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, mark: Path):
+        self.mark = mark
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torch"])
+def test_a_planted_pickle_is_refused_and_does_not_run(
+    folder: Path, tmp_path: Path, kind: str
+) -> None:
+    mark = tmp_path / "ran"
+    if kind == "pickle":
+        replace_model(folder, pickle.dumps(Planted(mark)))
+    else:
+        torch.save(Planted(mark), tmp_path / "planted.pt")
+        replace_model(folder, (tmp_path / "planted.pt").read_bytes())
+    with pytest.raises(WeightsError, match="no safetensors file"):
+        read_weights(folder)
+    assert not mark.exists()
+    (folder / MODEL_FILE).rename(folder / "model.pt")
+    with pytest.raises(WeightsError, match=f"{MODEL_FILE} is missing"):
+        read_weights(folder)
+    assert not mark.exists()
+
+
+@readers
+@pytest.mark.parametrize("what", ["less", "no scope", "more", "shape", "scope"])
+def test_tensors_of_another_model_are_refused(
+    folder: Path, what: str, read: Callable[[Path], object]
+) -> None:
+    tensors = load((folder / MODEL_FILE).read_bytes())
+    if what == "no scope":
+        del tensors["scope.direction"]
+    elif what == "shape":
+        tensors["film_bias"] = torch.zeros(2)
+    elif what == "less":
+        del tensors["film_bias"]
+    elif what == "more":
+        tensors["stranger"] = torch.zeros(1)
+    else:
+        tensors["scope.direction"] = tensors["scope.direction"][:-1].clone()
+    replace_model(folder, save(tensors))
+    with pytest.raises(WeightsError, match="architecture"):
+        read(folder)
+
+
+def test_numbers_of_an_unknown_kind_are_refused(folder: Path) -> None:
+    header = json.dumps({"a": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}).encode()
+    replace_model(folder, struct.pack("<Q", len(header)) + header + bytes(2))
+    with pytest.raises(WeightsError, match="unknown kind: 'BF16'"):
+        read_weights(folder)
+
+
+def test_a_full_disk_leaves_the_weights_that_were_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    model, calls = tiny_model(5), []
+
+    def full_at_second(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full_at_second)
+    with pytest.raises(OSError, match="No space left"):
+        write_weights(folder, model.network, model.scope, model.config)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_config_survives_json() -> None:
+    config = tiny_model().config
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
