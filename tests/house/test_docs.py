@@ -141,7 +141,7 @@ def run_bash(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def bash(code: str, folder: Path) -> str:
     start = (
         "set -euo pipefail\n"
-        'fracture-detector() { "$PYTHON_HERE" -m detector.cli.main "$@"; }\n'
+        'fracture-detector() { "$PYTHON_HERE" -m detector.cli "$@"; }\n'
     )
     env = {**os.environ, "PYTHON_HERE": sys.executable, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

@@ -50,7 +50,7 @@ def listening(tmp_path: Path, tiny_weights: Path) -> Iterator:
             f'model = "{tiny_weights}"\nfree_megabytes = 0\npeers = ["DEVICE"]\n'
         )
         process = subprocess.Popen(
-            [sys.executable, "-m", "detector.cli.main", "listen", "--config", str(config)],
+            [sys.executable, "-m", "detector.cli", "listen", "--config", str(config)],
             cwd=ROOT, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         started.append(process)
