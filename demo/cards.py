@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from demo.words import WORDS, say
 from detector import Prediction, Region
 from detector.model.calibration import FRACTURE_LIKELY, NO_FRACTURE_SEEN, OUT_OF_SCOPE, UNCERTAIN
 from detector.report.results import percent
@@ -16,36 +17,12 @@ _STROKE = (
 )
 # decision: style, heading, icon. The words carry the verdict, shape and colour only repeat it.
 VERDICTS = {
-    FRACTURE_LIKELY: (
-        "likely", "Fracture likely",
-        _STROKE + '<path d="M12 3 22 20H2Z"/><path d="M12 10v4.5M12 17.4v.1"/></svg>',
-    ),
-    UNCERTAIN: (
-        "uncertain", "Uncertain, needs review",
-        _STROKE + '<circle cx="12" cy="12" r="9.5"/><path d="M9 9.4a3 3 0 1 1 4.3 2.7c-.9.5'
-        '-1.3 1-1.3 2M12 17.2v.1"/></svg>',
-    ),
-    NO_FRACTURE_SEEN: (
-        "none", "No fracture seen",
-        _STROKE + '<circle cx="10.5" cy="10.5" r="7.5"/>'
-        '<path d="m16 16 5.5 5.5M7.5 10.5h6"/></svg>',
-    ),
-    OUT_OF_SCOPE: (
-        "scope", "Out of scope",
-        _STROKE + '<circle cx="12" cy="12" r="9.5"/><path d="m5.3 5.3 13.4 13.4"/></svg>',
-    ),
-}  # fmt: skip
-SUBLINES = {
-    FRACTURE_LIKELY: "Look at the marked places first.",
-    UNCERTAIN: "The model cannot decide this film.",
-    NO_FRACTURE_SEEN: "This does not exclude a fracture.",
-    OUT_OF_SCOPE: "The model has no grounds for an answer.",
+    decision: (verdict["style"], verdict["heading"], f"{_STROKE}{verdict['icon']}</svg>")
+    for decision, verdict in WORDS["verdicts"].items()
 }
 EMPTY = (
-    '<div class="fd-card fd-empty"><h2>No film yet</h2><ol>'
-    "<li>Drop a limb film, or choose an example.</li>"
-    "<li>Read the verdict; compare film and overlay.</li>"
-    "<li>Decide yourself: this is a second look, not a diagnosis.</li></ol></div>"
+    f'<div class="fd-card fd-empty"><h2>{WORDS["empty"]}</h2><ol>'
+    f"{''.join(f'<li>{step}</li>' for step in WORDS['steps'])}</ol></div>"
 )
 
 
@@ -61,17 +38,14 @@ def verdict_card(
     in_scope = prediction.decision != OUT_OF_SCOPE
     number = (
         f'<p class="fd-number"><b>{escape(percent(prediction.probability))}</b>'
-        "<span>probability<br>of a fracture</span></p>" if in_scope else ""
+        f"<span>{WORDS['number']}</span></p>" if in_scope else ""
     )  # fmt: skip
     parts = [gauge(prediction)] if in_scope else []
     parts.append(f"<p>{escape(meaning(prediction, metrics))}</p>")
     if said:
         parts.append(f"<p><strong>{escape(said)}</strong></p>")
     if synthetic:
-        parts.append(
-            '<p class="fd-small fd-note">A synthetic film: it is drawn by a program, no patient. '
-            "The model was trained on real films, so its answer here proves nothing.</p>"
-        )
+        parts.append(f'<p class="fd-small fd-note">{escape(WORDS["synthetic"])}</p>')
     parts += [
         f'<p class="fd-small fd-note">{escape(warning)}</p>' for warning in prediction.warnings
     ]
@@ -89,8 +63,8 @@ def verdict_card(
 def subline(prediction: Prediction) -> str:
     """What to do with the verdict, in a sentence."""
     if prediction.decision == FRACTURE_LIKELY and not prediction.regions:
-        return "No single place stands out: look at the whole film."
-    return SUBLINES[prediction.decision]
+        return WORDS["sub without place"]
+    return WORDS["verdicts"][prediction.decision]["sub"]
 
 
 def tag(decision: str) -> str:
@@ -110,13 +84,12 @@ def gauge(prediction: Prediction) -> str:
     ticks = "".join(
         f'<span class="fd-tick {side}" style="left:{100 * at:.2f}%">{text}<br>{percent(at)}</span>'
         for at, text, side in (
-            (low, "rule out", "near" if low < 0.1 else "" if apart else "far"),
-            (high, "rule in", "far" if high > 0.9 else "" if apart else "near"),
+            (low, WORDS["rule out"], "near" if low < 0.1 else "" if apart else "far"),
+            (high, WORDS["rule in"], "far" if high > 0.9 else "" if apart else "near"),
         )
     )
-    words = (
-        f"Probability of a fracture {percent(prediction.probability)}. Rule-out point "
-        f"{percent(low)}, rule-in point {percent(high)}."
+    words = say(
+        "gauge", probability=percent(prediction.probability), low=percent(low), high=percent(high)
     )
     return (
         f'<div class="fd-gauge" role="img" aria-label="{escape(words)}">'
@@ -128,22 +101,18 @@ def gauge(prediction: Prediction) -> str:
 
 def meaning(prediction: Prediction, metrics: Mapping[str, Any]) -> str:
     """One or two sentences: where the film stands, and how this point did on test films."""
-    calibration = prediction.calibration
     if prediction.decision == OUT_OF_SCOPE:
-        return (
-            f"{prediction.scope.reason} Use a plain X-ray film of a limb; "
-            "the model says nothing about this picture."
-        )
-    rule_in, rule_out = percent(calibration.rule_in), percent(calibration.rule_out)
-    if prediction.decision == FRACTURE_LIKELY:
-        return f"At or above the rule-in point ({rule_in}). {_figures(metrics, 'rule_in')}".strip()
-    if prediction.decision == NO_FRACTURE_SEEN:
-        figures = _figures(metrics, "rule_out")
-        return f"Below the rule-out point ({rule_out}). {figures}".strip()
-    return (
-        f"Between the rule-out point ({rule_out}) and the rule-in point ({rule_in}): it needs a "
-        f"reader's decision. {_figures(metrics, 'rule_out')}"
-    ).strip()
+        return say("means out of scope", reason=prediction.scope.reason)
+    key, point = {
+        FRACTURE_LIKELY: ("means likely", "rule_in"),
+        NO_FRACTURE_SEEN: ("means none", "rule_out"),
+        UNCERTAIN: ("means uncertain", "rule_out"),
+    }[prediction.decision]
+    calibration = prediction.calibration
+    return say(
+        key, low=percent(calibration.rule_out), high=percent(calibration.rule_in),
+        figures=_figures(metrics, point),
+    )  # fmt: skip
 
 
 def _figures(metrics: Mapping[str, Any], point: str) -> str:
@@ -151,32 +120,32 @@ def _figures(metrics: Mapping[str, Any], point: str) -> str:
     try:
         measured = metrics["test"]["fracatlas"]["operating_points"][point]
         sensitivity, specificity = (
-            f"{percent(measured[name]['value'])} ({100 * measured[name]['low']:.0f} to "
-            f"{100 * measured[name]['high']:.0f})"
+            say(
+                "interval", value=percent(measured[name]["value"]),
+                low=f"{100 * measured[name]['low']:.0f}",
+                high=f"{100 * measured[name]['high']:.0f}",
+            )
             for name in ("sensitivity", "specificity")
         )
         films = int(measured["films"])
     except (KeyError, TypeError, ValueError):
         return ""
-    return (
-        f"On {films} test films that the model never saw, the {point.replace('_', '-')} point had "
-        f"a sensitivity of {sensitivity} and a specificity of {specificity}; 95 % intervals in "
-        "brackets."
-    )
+    return say(
+        "figures", films=films, point=point.replace("_", "-"), sensitivity=sensitivity,
+        specificity=specificity,
+    )  # fmt: skip
 
 
 def weak_points(metrics: Mapping[str, Any], *, unfolded: bool = False) -> str:
     """What stays weak, with its figures, where the evaluation wrote it down; and the limits."""
     weak = [str(sentence) for sentence in metrics.get("weak") or ()]
     first = f'<p class="fd-small fd-note">{escape(weak[0])}</p>' if weak else ""
-    rest = "".join(f"<li>{escape(sentence)}</li>" for sentence in weak[1:])
+    rest = "".join(
+        f"<li>{escape(sentence)}</li>" for sentence in [*weak[1:], *WORDS["always weak"]]
+    )
     return (
-        f'{first}<details class="fd-more"{" open" * unfolded}><summary>Where it is weak</summary>'
-        f"<ul>{rest}"
-        "<li>It judges this one film: no history, no examination, no earlier films.</li>"
-        "<li>It looks for fractures only; not for dislocation, tumour or infection.</li>"
-        "<li>Hairline, buckle and growth-plate fractures are the likeliest to be missed.</li>"
-        "</ul></details>"
+        f'{first}<details class="fd-more"{" open" * unfolded}><summary>{WORDS["weak"]}</summary>'
+        f"<ul>{rest}</ul></details>"
     )
 
 
@@ -185,33 +154,33 @@ def regions_list(prediction: Prediction) -> str:
     rows = "".join(
         f'<li><button type="button" data-region="{index}"><span class="n">{index + 1}</span>'
         f"<span>{escape(place(region, prediction))}<br><small>{region.width:.0f} &times; "
-        f"{region.height:.0f} px{', dashed box' * (region.score < prediction.calibration.rule_in)}"
+        f"{region.height:.0f} px{WORDS['dashed'] * (region.score < prediction.calibration.rule_in)}"
         f'</small></span><span class="p">{percent(region.score)}</span></button></li>'
         for index, region in enumerate(prediction.regions)
     )
-    return f'<h3 style="margin-top:16px">Places to look at</h3><ul class="fd-regions">{rows}</ul>'
+    return f'<h3 style="margin-top:16px">{WORDS["regions"]}</h3><ul class="fd-regions">{rows}</ul>'
 
 
 def place(region: Region, prediction: Prediction) -> str:
     """Where a region lies, in words: "upper left", "centre"."""
     x = (region.x + region.width / 2) / prediction.film.width
     y = (region.y + region.height / 2) / prediction.film.height
-    down = ("upper", "middle", "lower")[min(2, int(3 * y))]
-    across = ("left", "middle", "right")[min(2, int(3 * x))]
-    words = f"{down} {across}".replace("middle middle", "centre")
-    return f"{words[0].upper()}{words[1:]} of the film"
+    row, column = min(2, int(3 * y)), min(2, int(3 * x))
+    where = f"{WORDS['down'][row]} {WORDS['across'][column]}"
+    where = WORDS["centre"] if row == column == 1 else where
+    return say("of the film", where=f"{where[0].upper()}{where[1:]}")
 
 
 def describe(prediction: Prediction) -> str:
     """The picture in words, for those who cannot see it."""
     found = [place(region, prediction) for region in prediction.regions]
-    size = f"X-ray film, {prediction.film.width} by {prediction.film.height} pixels."
+    size = say("size", width=prediction.film.width, height=prediction.film.height)
     if not found:
-        return f"{size} No place is marked on it."
-    return f"{size} Marked places, strongest first: {'; '.join(found)}."
+        return f"{size} {WORDS['no place marked']}"
+    return f"{size} {say('places marked', places='; '.join(found))}"
 
 
-def error_card(sentence: str, heading: str = "This film was not read") -> str:
+def error_card(sentence: str, heading: str = WORDS["not read"]) -> str:
     """What went wrong and the way out, as sentences."""
     return (
         f'<div class="fd-card fd-error" role="alert"><h2>{escape(heading)}</h2>'

@@ -18,6 +18,7 @@ from demo.objects import ObjectsBox, offered
 from demo.reading import ABSENT, PRESENT, Reading, agreement, post_test, starting_prevalence
 from demo.theme import asset, html
 from demo.turns import Turns
+from demo.words import WORDS
 from detector import FractureDetector, RadiographError
 from detector.errors import SeveralFrames
 from detector.explain.methods import DEFAULT, METHODS
@@ -165,10 +166,7 @@ class FilmTab:
                 prediction, self.metrics, reading.said, reading.synthetic
             )
         else:
-            verdict = cards.card(
-                "Your turn", "Look at the film and give your reading below. The result is hidden "
-                "until then."
-            )
+            verdict = cards.card(WORDS["your turn"], WORDS["read first"])
         told = agreement(reading) if reading.revealed else ""
         after = reading.revealed and prediction.decision != OUT_OF_SCOPE
         return (
@@ -204,7 +202,7 @@ class FilmTab:
         try:
             prediction = self.detector.predict(Path(file), frame=frame)
         except SeveralFrames as error:
-            return self.refuse(cards.error_card(str(error), "Which frame?"), file)
+            return self.refuse(cards.error_card(str(error), WORDS["which frame"]), file)
         except RadiographError as error:
             return self.refuse(cards.error_card(str(error)), file if frame is not None else None)
         except Exception as error:  # the page must live on; nothing of the film goes into the log
@@ -255,7 +253,7 @@ class FilmTab:
         if answer not in (PRESENT, ABSENT):
             waiting = list(self.show(reading, before, fresh=False))
             waiting[self.shown.index(self.verdict)] = cards.error_card(
-                "Choose your reading first: is there a fracture or not?", "Your turn"
+                WORDS["choose first"], WORDS["your turn"]
             )
             return tuple(waiting)
         mark = reading.mark if answer == PRESENT else None

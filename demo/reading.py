@@ -8,6 +8,7 @@ from secrets import token_hex
 
 from demo.cards import VERDICTS, describe, place
 from demo.view import Box, viewer_message
+from demo.words import WORDS, say
 from detector import Prediction
 from detector.model.calibration import (
     FRACTURE_LIKELY,
@@ -17,7 +18,7 @@ from detector.model.calibration import (
 )
 from detector.report.results import percent
 
-PRESENT, ABSENT = "Fracture present", "No fracture"
+PRESENT, ABSENT = WORDS["present"], WORDS["absent"]
 NEAR = 0.04  # a mark this share of the film's longest side beside a region still counts as in it
 
 
@@ -45,7 +46,7 @@ class Reading:
         if self.revealed:
             alt = describe(self.prediction)
         else:
-            alt = "X-ray film; the result is hidden until you have given your reading."
+            alt = WORDS["hidden"]
         return viewer_message(
             self.prediction,
             film_id=self.film_id,
@@ -69,12 +70,12 @@ def agreement(reading: Reading) -> str:
     heading = VERDICTS[prediction.decision][1]
     if prediction.decision in (FRACTURE_LIKELY, NO_FRACTURE_SEEN):
         same = (prediction.decision == FRACTURE_LIKELY) == (reading.own == PRESENT)
-        title = "You and the model agree" if same else "You and the model disagree"
-        advice = "" if same else "Look again at the film, or ask a colleague, before you decide."
+        title = WORDS["agree" if same else "disagree"]
+        advice = "" if same else WORDS["look again"]
     else:
-        title = "Your reading stands"
-        advice = "The model takes no side on this film."
-    sentences = [f"You: {reading.own.lower()}. Model: {heading.lower()}.", advice]
+        title = WORDS["stands"]
+        advice = WORDS["no side"]
+    sentences = [say("both", yours=reading.own.lower(), models=heading.lower()), advice]
     if reading.mark is not None:
         sentences.append(where_marked(reading))
     body = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences if sentence)
@@ -86,7 +87,7 @@ def where_marked(reading: Reading) -> str:
     prediction, (x, y) = reading.prediction, reading.mark or (0.0, 0.0)
     regions = prediction.regions
     if not regions:
-        return "The model marks no place on this film."
+        return WORDS["model marks none"]
     slack = NEAR * max(prediction.film.width, prediction.film.height)
     distances = []
     for region in regions:
@@ -95,9 +96,8 @@ def where_marked(reading: Reading) -> str:
         distances.append((dx * dx + dy * dy) ** 0.5)
     nearest = min(range(len(distances)), key=distances.__getitem__)
     if distances[nearest] <= slack:
-        return f"Your mark lies at the model's place {nearest + 1}."
-    where = place(regions[0], prediction).lower()
-    return f"Your mark lies elsewhere: the model's strongest place is the {where}."
+        return say("mark at", number=nearest + 1)
+    return say("mark elsewhere", where=place(regions[0], prediction).lower())
 
 
 def post_test(prediction: Prediction, pre_test_percent: float) -> str:
@@ -111,11 +111,11 @@ def post_test(prediction: Prediction, pre_test_percent: float) -> str:
     if 0.01 <= ratio <= 100:
         strength = f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}"
     else:
-        strength = "below 0.01" if ratio < 1 else "above 100"
+        strength = WORDS["below" if ratio < 1 else "above"]
+    words = say("post", before=f"{pre_test_percent:.0f}", ratio=strength)
     return (
-        f'<div class="fd-post" role="status"><b>{escape(percent(after))}</b><span>after this film, '
-        f"from {pre_test_percent:.0f} % before it. The film's likelihood ratio is {strength}."
-        "</span></div>"
+        f'<div class="fd-post" role="status"><b>{escape(percent(after))}</b>'
+        f"<span>{escape(words)}</span></div>"
     )
 
 
