@@ -13,25 +13,18 @@ from typing import Any
 import gradio as gr
 
 from demo.cards import weak_points
-from demo.theme import html
+from demo.theme import asset, html
+from demo.words import WORDS
 from detector import FractureDetector, __version__
 from detector.report.results import percent
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD = "README.md"
-LOGO = (
-    '<svg width="38" height="38" viewBox="0 0 38 38" fill="none" aria-hidden="true">'
-    '<rect width="38" height="38" rx="9" fill="#0d2b45"/><g stroke="#d9ecff" stroke-width="2.6" '
-    'stroke-linecap="round" stroke-linejoin="round"><path d="M13 9a3 3 0 0 1 5-2 3 3 0 0 1 4.2 3.6'
-    'L20.5 17l-4-1.6L14.7 13A3 3 0 0 1 13 9Z"/><path d="m17 20.6 4 1.6-1.4 5a3 3 0 0 1-4.6 3 '
-    '3 3 0 0 1-4-3.8 3 3 0 0 1 3.4-2.2Z"/></g><path d="m26 16 4-2M26.5 20h4M25.8 23.6l3.6 2" '
-    'stroke="#ffb347" stroke-width="2.4" stroke-linecap="round"/></svg>'
-)
+LOGO = asset("logo.svg").strip()
 HEADER = (
-    f'<header class="fd-head">{LOGO}<div><h1>Fracture detector</h1><p>A second look at limb X-ray '
-    'films: verdict, calibrated probability, and where to look.</p></div><span class="fd-spring">'
-    '</span><span class="fd-chip">Decision support. Not a medical device.</span><button '
-    'type="button" class="fd-button" data-theme-switch>Light / dark</button></header>'
+    f'<header class="fd-head">{LOGO}<div><h1>{WORDS["title"]}</h1><p>{WORDS["tagline"]}</p></div>'
+    f'<span class="fd-spring"></span><span class="fd-chip">{WORDS["chip"]}</span><button '
+    f'type="button" class="fd-button" data-theme-switch>{WORDS["theme"]}</button></header>'
 )
 SWITCH = (
     "element.querySelector('[data-theme-switch]').addEventListener('click', () => "
@@ -49,35 +42,10 @@ PRIVACY = """
 - What you type for a report goes into that PDF and nowhere else.
 - Whoever runs this server can see its traffic: use it over HTTPS, or on your own machine.
 """
-LIMITS = """
-## What it is for, and what not
-For people who read X-ray films, as a second look at films of hands, wrists, forearms, elbows,
-shoulders, hips, legs, ankles and feet. It is decision support, **not a medical device**, and must
-not be the only ground for a diagnosis or for sending a patient home. A person who reads films must
-look at every film.
-
-## How the probability is made
-The network's score is turned into a probability by a curve that was fitted on films it was not
-trained on, so that of a hundred films with 30 % about thirty are fractured, where fractures are as
-frequent as they were there. Two operating points cut it into the four verdicts; 'Read first, then
-reveal' and the pre-test slider help you to use it without being led by it.
-"""
-
-WHAT_IT_IS = """
-**What it is.** The network gives every place of the film a score, and the verdict is made of these
-scores alone. The map shows them as the calibrated probability of a fracture at that place, on one
-fixed scale for all films: a film without suspicion stays plain. The white line runs at the rule-in
-point; solid boxes reach it, dashed ones do not. Colour and boxes begin at one floor, chosen so that
-most intact films show none; the slider lowers it. On the network's last map it is exactly Grad-CAM.
-
-**What it is not.** It is no outline of an injury and no measure of its size or severity. A plain
-map does not exclude a fracture; a hot spot can be an overlap, a growth plate or an artefact.
-Numbers of places and of the whole film are calibrated apart, so they need not be equal.
-"""
-FORMULA = (
-    "Odds before the film x likelihood ratio = odds after it. The ratio is p/(1-p) x (1-q)/q: p is "
-    "the calibrated probability above, q the share of fractured films it was calibrated at."
+LIMITS = (
+    f"## {WORDS['for']}\n{WORDS['what for']}\n\n## {WORDS['probability']}\n{WORDS['how made']}\n"
 )
+WHAT_IT_IS = f"{WORDS['what it is']}\n\n{WORDS['what it is not']}"
 
 
 def commit() -> str:
@@ -125,12 +93,16 @@ def footer(detector: FractureDetector) -> str:
     versions += f" | model {detector.config.version}, sha256 {detector.model.sha256[:12]}"
     versions += f" | runs in {detector.engine.name}, {detector.engine.precision}"
     return (
-        '<div class="fd-foot"><div><strong>Decision support, not a medical '
-        "device.</strong> It misses some fractures and marks some intact bones. A person who reads "
-        "films must decide.</div><div><strong>Films are deleted.</strong> The upload within a "
+        f'<div class="fd-foot"><div>{bold(WORDS["device"])}</div>'
+        "<div><strong>Films are deleted.</strong> The upload within a "
         "quarter of an hour, the reading an hour after its last use. Nothing is sent elsewhere."
         f'</div><div class="fd-version">{escape(versions)}</div></div>'
     )
+
+
+def bold(text: str) -> str:
+    """A sentence of ``words.json`` as HTML: ``**bold**`` and nothing else of Markdown."""
+    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escape(text))
 
 
 def model_card(folder: Path | None) -> str:

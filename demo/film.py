@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from demo import cards
-from demo.about import FORMULA, WHAT_IT_IS
+from demo.about import WHAT_IT_IS
 from demo.download import download, saver
 from demo.examples import Example, examples_strip
 from demo.objects import ObjectsBox, offered
@@ -101,7 +101,8 @@ class FilmTab:
                     )
                     with gr.Group():
                         self.before = gr.Slider(
-                            1, 99, round(100 * start), step=1, info=FORMULA, elem_id="pre-test",
+                            1, 99, round(100 * start), step=1, info=WORDS["formula"],
+                            elem_id="pre-test",
                             label="Probability of a fracture before the film (%)",
                         )
                         self.post = html(elem_id="post-test")

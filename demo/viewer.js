@@ -33,9 +33,20 @@ function bytes(text) {
   return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 }
 
-async function load(text) {
+// A picture's address, or what it would decode to: where the film was read in this browser there is
+// no need to pack it.
+async function layer(source, deep) {
+  if (source.values) return source;
+  const { width, height, data } = await decode(source);
+  const count = width * height;
+  const values = deep ? new Uint16Array(count) : new Uint8Array(count);
+  for (let i = 0; i < count; i++) values[i] = deep ? data[4 * i] * 256 + data[4 * i + 1] : data[4 * i];
+  return { width, height, values };
+}
+
+async function load(message) {
   const turn = ++view.loads;
-  const data = text ? JSON.parse(text) : null;
+  const data = typeof message === 'string' && message ? JSON.parse(message) : message || null;
   const sameFilm = Boolean(data) && data.id === view.id;
   // A large film takes a while to decode: the one before must not stand beside the new verdict.
   if (!sameFilm) clear(data ? 'The film is being drawn' : 'The film appears here');
@@ -45,20 +56,15 @@ async function load(text) {
   }
   let film, heat;
   try {
-    film = await decode(data.film);
-    heat = data.heat ? await decode(data.heat) : null;
+    film = await layer(data.film, data.deep);
+    heat = data.heat ? await layer(data.heat, false) : null;
   } catch {
     if (turn === view.loads) clear('This browser cannot show the film: it may be too large for it');
     return;
   }
   if (turn !== view.loads) return; // a newer film came while this one was decoded
-  const count = film.width * film.height;
-  const values = data.deep ? new Uint16Array(count) : new Uint8Array(count);
-  for (let i = 0; i < count; i++) {
-    values[i] = data.deep ? film.data[4 * i] * 256 + film.data[4 * i + 1] : film.data[4 * i];
-  }
   Object.assign(view, {
-    id: data.id, film: values, deep: data.deep, iw: film.width, ih: film.height,
+    id: data.id, film: film.values, deep: data.deep, iw: film.width, ih: film.height,
     w: data.width, h: data.height, regions: data.regions, truth: data.truth,
     mark: data.mark, marking: data.marking, relative: data.relative, ruleIn: data.rule_in,
     table: data.table ? bytes(data.table) : null, chosen: -1,
@@ -67,8 +73,7 @@ async function load(text) {
   if (heat) {
     view.hw = heat.width;
     view.hh = heat.height;
-    view.heat = new Uint8Array(view.hw * view.hh);
-    for (let i = 0; i < view.heat.length; i++) view.heat[i] = heat.data[4 * i];
+    view.heat = heat.values;
   }
   root.dataset.empty = root.dataset.wait = 'false';
   root.dataset.heat = String(!!heat);
