@@ -3,7 +3,7 @@
     python benchmarks/cross_validate.py --source ../shared/data/multiregion_pictures \\
         --init tf_efficientnetv2_b0.in1k.safetensors \\
         --data ../shared/data/fracatlas --data ../shared/data/sr2022 \\
-        --places detector/training/places/multiregion_pictures.json [--write weights]
+        --outlines detector/training/data/outlines/multiregion_pictures.json [--write weights]
 
 The training films of ``--source`` are dealt into folds, films of one picture into one fold and both
 labels in proportion. For each fold `train.py` trains on the other folds and all of ``--data``,

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 from pathlib import Path
 
-from detector.training.config import Recipe
+from detector.training.config import TrainConfig
+from detector.training.run import read_run
 
 HEAD = """# Experiments
 
@@ -41,27 +41,27 @@ def kept_rows(path: Path) -> dict[str, str]:
 
 def row_of(run: Path, note: str) -> str | None:
     """The table's line for a run folder; None before its first epoch."""
-    config = json.loads((run / "config.json").read_text())
+    config, provenance = read_run(run)
     with (run / "metrics.csv").open(newline="") as file:
         epochs = list(csv.DictReader(file))
     if not epochs:
         return None
     best = max(epochs, key=lambda e: float(e["selection"]))
-    standard, recipe = Recipe().to_dict(), Recipe.from_dict(config["recipe"]).to_dict()
+    standard, recipe = TrainConfig().recipe(), config.recipe()
     changed = [f"{k} {v}" for k, v in recipe.items() if v != standard[k] and k != "epochs"]
-    data = " + ".join(Path(folder).name for folder in config["data"])
-    if config["started_from"].startswith("weights "):
-        changed.insert(0, f"on from {config['started_from']}")
-    if config.get("places"):
-        changed.append(f"places of {Path(config['places']).name}")
+    data = " + ".join(folder.name for folder in config.data)
+    if provenance["init"].startswith("weights "):
+        changed.insert(0, f"on from {provenance['init']}")
+    if config.outlines:
+        changed.append(f"outlines of {config.outlines.name}")
 
     def figure(name: str) -> str:
         return f"{float(best[name]):.3f}" if best.get(name) else "–"
 
     speed = sorted(float(e["films_per_second"]) for e in epochs)[len(epochs) // 2]
     return "| " + " | ".join([
-        run.name, config["commit"][:8], ", ".join([data, *changed]),
-        f"{best['epoch']} of {recipe['epochs']}", f"{speed:.1f}", figure("fracatlas_auc"),
+        run.name, provenance["commit"][:8], ", ".join([data, *changed]),
+        f"{best['epoch']} of {config.epochs}", f"{speed:.1f}", figure("fracatlas_auc"),
         f"{figure('fracatlas_pointing')} ({figure('fracatlas_strict')})",
         f"{figure('sr2022_pointing')} ({figure('sr2022_strict')})", note,
     ]) + " |"

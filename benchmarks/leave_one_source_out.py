@@ -3,7 +3,7 @@
     python benchmarks/leave_one_source_out.py --init tf_efficientnetv2_b0.in1k.safetensors \\
         --data ../shared/data/fracatlas --data ../shared/data/sr2022 \\
         --data ../shared/data/multiregion_pictures \\
-        --places detector/training/places/multiregion_pictures.json [--write weights]
+        --outlines detector/training/data/outlines/multiregion_pictures.json [--write weights]
 
 For each source `train.py` trains on the others, shorter and at one smaller size than the shipped
 weights (``EPOCHS``, ``SIZE``), to the last epoch: val of the two small sources is too small to

@@ -35,7 +35,7 @@ def parser_of(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, action="append", required=True, metavar="FOLDER",
                         help="a source in the manifest layout; several times")
     parser.add_argument("--init", type=Path, help="ImageNet weights, as for train.py")
-    parser.add_argument("--places", type=Path, metavar="FILE",
+    parser.add_argument("--outlines", type=Path, metavar="FILE",
                         help="as for train.py; has the name of the source that it belongs to")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--size", type=int, default=SIZE)
@@ -61,8 +61,8 @@ def train_short(
         command += ["--data", str(folder.resolve())]
     if arguments.init:
         command += ["--init", str(arguments.init.resolve())]
-    if arguments.places and arguments.places.stem in {folder.name for folder in folders}:
-        command += ["--places", str(arguments.places.resolve())]
+    if arguments.outlines and arguments.outlines.stem in {folder.name for folder in folders}:
+        command += ["--outlines", str(arguments.outlines.resolve())]
     subprocess.run(command, cwd=ROOT, check=True)
     return FractureDetector.from_pretrained(out)
 

@@ -1,9 +1,10 @@
 """Does the scope check let other styles in and other pictures out? Read on train and val, not test.
 
     python benchmarks/scope_fit.py --data ../shared/data/fracatlas --data ../shared/data/sr2022 \\
-        --data ../shared/data/multiregion_pictures --strangers FOLDER... --unseen FOLDER...
+        --data ../shared/data/multiregion_pictures --ood-images FOLDER... --unseen FOLDER...
 
-Fits the check on films and on the pictures of ``--strangers``, as `train.py` does, with all sources
+Fits the check on films and on the pictures of ``--ood-images``, as `train.py` does, with all
+sources
 and with each one left out; reads how many of its films are then let in, and how many of the
 pictures of ``--unseen``, which the fit did not see, are refused. Only the check is fitted anew, the
 network has seen all sources. "line" is what is exported;
@@ -50,7 +51,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, action="append", required=True, metavar="FOLDER",
                         help="a folder of films with a split; may be given several times")
-    parser.add_argument("--strangers", type=Path, action="append", default=[], metavar="FOLDER",
+    parser.add_argument("--ood-images", type=Path, action="append", default=[], metavar="FOLDER",
                         help="as for train.py")
     parser.add_argument("--unseen", type=Path, action="append", required=True, metavar="FOLDER",
                         help="other pictures to refuse; may be given several times")
@@ -59,37 +60,37 @@ def main() -> None:
 
     from detector.engines.torch import TorchEngine
     from detector.model.weights import read_weights
-    from detector.training.config import Recipe
-    from detector.training.data.ood_images import other_pictures
+    from detector.training.config import TrainConfig
+    from detector.training.data.ood_images import reference_images
     from detector.training.evaluation.predictions import films_of, without_seen
     from detector.training.export import run_films
-    from detector.training.ood_data import ScopeData, embed, scope_data
+    from detector.training.ood_data import OodData, embed, ood_data
 
     model = read_weights(arguments.weights or measuring.ROOT / "weights")
     engine, size = TorchEngine(model.network), model.config.input_size
-    recipe = Recipe.from_dict(model.config.provenance["recipe"])
+    config = TrainConfig.from_dict(model.config.provenance["recipe"])
     train = films_of(arguments.data, "train")
     val = without_seen(films_of(arguments.data, "val"), model.config.provenance)
-    data = scope_data(engine, train, recipe, arguments.strangers)
+    data = ood_data(engine, train, config, arguments.ood_images)
     held_out = np.stack([o.embedding for o in run_films(engine, val, size, "val")[0]])
     unseen = {
         folder.name: np.stack([
-            embed(engine, pixels, size) for _, pixels in other_pictures([folder], recipe.seed)
+            embed(engine, pixels, size) for _, pixels in reference_images([folder], config.seed)
         ])
         for folder in arguments.unseen
     }
     print(measuring.machine_facts(
         weights=f"{model.config.version}, sha256 {model.sha256[:12]}",
         films=f"{len(data.records)} of train, {len(val)} of val",
-        told_from=f"{len(data.others)} views of {len(np.unique(data.pictures))} pictures",
+        ood_reference=f"{len(data.others)} views of {len(np.unique(data.images))} pictures",
         unseen=", ".join(f"{len(views)} views in {name}" for name, views in unseen.items()),
     ))
 
-    def line(part: ScopeData, inside: np.ndarray) -> Inside:
+    def line(part: OodData, inside: np.ndarray) -> Inside:
         scope = part.fit(inside)
         return lambda embeddings: np.array([scope.score(e) <= 1 for e in embeddings])
 
-    fits: dict[str, Callable[[ScopeData, np.ndarray], Inside]] = {
+    fits: dict[str, Callable[[OodData, np.ndarray], Inside]] = {
         "distance": lambda part, home: distance_check(
             part.whole, home, model.network.embedding_levels
         ),

@@ -15,7 +15,6 @@ import argparse
 import itertools
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import measuring
@@ -35,31 +34,33 @@ def main() -> None:
     arguments = parser.parse_args()
 
     import torch
-    from timm.utils import ModelEmaV3
     from torch.utils.data import DataLoader
 
     import train
-    from detector.training.config import Recipe
+    from detector.training.config import TrainConfig
     from detector.training.data.dataset import EpochDataset, cache_films
     from detector.training.data.layouts import read_manifest
+    from detector.training.ema import make_ema
     from detector.training.initial_network import make_network
-    from detector.training.losses import film_loss, place_loss
+    from detector.training.losses import image_loss, location_loss
+    from detector.training.optimizer import make_optimizer
+    from detector.training.processes import make_accelerator, resolve_precision
     from detector.training.sources import draw_phantoms
 
-    bf16 = train.wants_bf16(arguments.precision)
-    accelerator = train.make_accelerator(bf16)
+    precision = resolve_precision(arguments.precision)
+    accelerator = make_accelerator(precision)
     device = accelerator.device
     print(measuring.machine_facts(
         device=torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
-        precision="bf16" if bf16 else "float32", batch=arguments.batch, size=arguments.size,
+        precision=precision, batch=arguments.batch, size=arguments.size,
         **{"loader processes": arguments.workers},
     ))
-    recipe = replace(Recipe(), sizes=(arguments.size,), batch=arguments.batch,
-                     epochs=arguments.rounds + 1)
-    network = make_network(recipe, None, pretrained=False)
+    config = TrainConfig(sizes=(arguments.size,), batch=arguments.batch,
+                         epochs=arguments.rounds + 1, workers=arguments.workers)
+    network = make_network(config, None, pretrained=False)
     network = network.to(device, memory_format=torch.channels_last)
-    optimizer = train.make_optimizer(network, recipe)
-    average = ModelEmaV3(network, decay=recipe.ema, use_warmup=True)
+    optimizer = make_optimizer(network, config)
+    average = make_ema(network, config.ema_decay)
     network, optimizer = accelerator.prepare(network, optimizer)
     plain = accelerator.unwrap_model(network)
 
@@ -68,26 +69,26 @@ def main() -> None:
         films, _ = cache_films(read_manifest(Path(folder)), round(arguments.size * 1.15))
 
     def loader(epoch: int) -> DataLoader:
-        return DataLoader(EpochDataset(films, recipe, epoch), batch_size=recipe.batch,
+        return DataLoader(EpochDataset(films, config, epoch), batch_size=config.batch,
                           num_workers=arguments.workers, drop_last=True)
 
     ready = [part.to(device) for part in next(iter(loader(0)))]
 
     def plain_loop(steps: int) -> float:
         network.train()
-        canvas, label, weight, places, mask = ready
+        canvas, label, weight, cells, cell_weight = ready
         started = time.perf_counter()
         for _ in range(steps):
             logit, evidence, _ = network(canvas.contiguous(memory_format=torch.channels_last))
-            loss = film_loss(logit, label, weight, recipe.smoothing, weight.sum())
-            loss = loss + recipe.place_weight * place_loss(
-                evidence + plain.place_bias, places, mask, places.sum()
+            loss = image_loss(logit, label, weight, config.label_smoothing, weight.sum())
+            loss = loss + config.location_weight * location_loss(
+                evidence + plain.place_bias, cells, cell_weight, cells.sum()
             )
             optimizer.zero_grad()
             accelerator.backward(loss)
             optimizer.step()
         loss.item()  # waits for the device
-        return steps * recipe.batch / (time.perf_counter() - started)
+        return steps * config.batch / (time.perf_counter() - started)
 
     def load_only(epoch: int) -> float:
         started = time.perf_counter()
@@ -99,7 +100,7 @@ def main() -> None:
     rates: dict[str, list[float]] = {"train.py": [], "plain loop": [], "loader alone": []}
     for epoch in itertools.islice(itertools.count(), arguments.rounds):
         figures = train.train_epoch(
-            accelerator, network, average, optimizer, films, recipe, epoch, arguments.workers
+            accelerator, network, average, optimizer, films, config, epoch
         )
         rates["train.py"].append(figures["films_per_second"])
         rates["plain loop"].append(plain_loop(steps))

@@ -34,7 +34,7 @@ def fit_logistic(values: np.ndarray, labels: np.ndarray) -> Logistic:
     labels = np.asarray(labels, bool)
     positives, negatives = int(labels.sum()), int((~labels).sum())
     if not positives or not negatives:
-        raise ValueError("calibration needs fractured and intact films in val")
+        raise ValueError("calibration needs fractured and normal films in val")
     target = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
 
     def loss(theta: np.ndarray) -> float:
@@ -64,7 +64,7 @@ def conformal_rule_out(fractured: np.ndarray, sensitivity: float = 0.95) -> floa
 
 
 def conformal_rule_in(intact: np.ndarray, specificity: float = 0.95) -> float:
-    """The lowest cut that a new intact film stays under with at least this probability; 1 when
+    """The lowest cut that a new normal film stays under with at least this probability; 1 when
     there are too few films. See ``conformal_rule_out``."""
     ordered = np.sort(np.asarray(intact, np.float64))[::-1]
     k = _conformal_rank(len(ordered), specificity)
@@ -73,7 +73,7 @@ def conformal_rule_in(intact: np.ndarray, specificity: float = 0.95) -> float:
 
 _PROVISIONAL = Logistic(1.0, 0.0)
 _LEAST = 1e-6
-_PLAIN = 0.75  # of the intact films show no place at all
+_PLAIN = 0.75  # of the normal films show no place at all
 
 
 def fit_calibration(
@@ -110,7 +110,7 @@ def fit_calibration(
     place = _fit_place(np.array(peaks), np.array(hits, bool))
     extent = _best_extent(evidence, letterboxes, boxes)
     hottest = [find_peaks(evidence[i], letterboxes[i], 1)[0][1] for i in np.flatnonzero(~labels)]
-    # A new intact film stays plain with a probability of ``_PLAIN``; a place as likely fractured as
+    # A new normal film stays plain with a probability of ``_PLAIN``; a place as likely fractured as
     # not is always shown.
     floor = min(conformal_rule_in(place.probability(np.array(hottest)), _PLAIN), 0.5)
     return Calibration(film, place, rule_out, rule_in, extent, float(labels.mean()), floor)
@@ -178,7 +178,7 @@ def _best_extent(
 _FOLDS = 5
 
 
-def fit_scope(
+def fit_ood(
     films: np.ndarray,
     others: np.ndarray,
     pictures: Sequence[int],

@@ -17,11 +17,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 
-class SnapshotError(RuntimeError):
+class CheckpointError(RuntimeError):
     """A checkpoint could not be written or read; the sentence says why."""
 
 
-def write_snapshot(
+def write_checkpoint(
     path: Path,
     modules: dict[str, nn.Module],
     optimizer: torch.optim.Optimizer | None,
@@ -30,7 +30,7 @@ def write_snapshot(
     """Write modules, optimiser state and JSON-ready ``facts`` to ``path`` in one step.
 
     Raises:
-        SnapshotError: the disk is full or cannot be written; what was at ``path`` stays.
+        CheckpointError: the disk is full or cannot be written; what was at ``path`` stays.
     """
     tensors = {
         f"{name}/{key}": value
@@ -49,7 +49,7 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write ``data`` so that ``path`` holds either what it held or all of ``data``.
 
     Raises:
-        SnapshotError: the disk is full or cannot be written.
+        CheckpointError: the disk is full or cannot be written.
     """
     partial = path.with_name(path.name + ".partial")
     try:
@@ -60,12 +60,12 @@ def write_whole(path: Path, data: bytes) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise SnapshotError(
+        raise CheckpointError(
             f"{path.name} could not be written ({error.strerror}); the last good one is kept"
         ) from error
 
 
-def read_snapshot(
+def read_checkpoint(
     path: Path,
     modules: dict[str, nn.Module],
     optimizer: torch.optim.Optimizer | None = None,
@@ -73,19 +73,19 @@ def read_snapshot(
     """Load a checkpoint into ``modules`` (those named) and ``optimizer``; returns its facts.
 
     Raises:
-        SnapshotError: there is no whole checkpoint at ``path``, or it is of another network.
+        CheckpointError: there is no whole checkpoint at ``path``, or it is of another network.
     """
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["facts"])
             tensors = {key: file.get_tensor(key) for key in file.keys()}
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise SnapshotError(f"{path} holds no whole checkpoint: {error}") from error
+        raise CheckpointError(f"{path} holds no whole checkpoint: {error}") from error
     try:
         for name, module in modules.items():
             module.load_state_dict(_under(tensors, name))
     except RuntimeError as error:
-        raise SnapshotError(f"{path} is of another network: {error}") from error
+        raise CheckpointError(f"{path} is of another network: {error}") from error
     if optimizer is not None:
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}

@@ -1,63 +1,116 @@
-"""The recipe: every number that decides what ``train.py`` makes."""
+"""The configuration of a training run: every choice that decides what ``train.py`` makes."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import argparse
+from dataclasses import Field, asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
+
+# About a minute on two cores, from random weights.
+ON_PHANTOMS = {"epochs": 4, "batch": 8, "sizes": (128,), "drop_path": 0.0, "backbone_lr": 1e-3}
+
+
+def _option(default: Any, help: str, **settings: Any) -> Any:
+    """A field, with the help and the argparse settings of its command-line option."""
+    return field(default=default, metadata={"help": help, **settings})
+
+
+def _folders(help: str) -> Any:
+    return _option((), help, type=Path, action="append", metavar="FOLDER")
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a network is trained. ``train.py --<name>`` sets each field; the run folder keeps all.
+class TrainConfig:
+    """How a network is trained. Each field is an option of ``train.py``; the run folder keeps all.
 
-    Films seen per epoch: every fractured film; ``intact`` of the intact ones; of sources with fewer
-    than a hundred films each film ``repeats`` times; ``crops`` close-ups of fractured films that
-    leave every outline out, as intact, and more of them from a source that has fewer intact films
-    than fractured ones, until it has as many: a source's look must not be a sign of a fracture. Nor
-    must a close look: a share ``close`` of the fractured films is shown as close-ups of the
-    fracture, and of the intact ones as close-ups of anything. A share ``pairs`` of the
-    samples shows an intact film beside it on the same canvas, each in a style of its own.
+    Neither the source of a film nor how much of it is shown may tell its label. Therefore:
+
+    - Sources with fewer than a hundred films show each film ``repeats`` times an epoch. The others
+      show every fractured film once, and ``negatives_per_epoch`` of their normal films in all.
+    - A negative crop is a close-up of a fractured film without any fracture, taught as normal.
+      There are ``negative_crops`` of them, and more from a source with fewer normal than fractured
+      films, until it has as many.
+    - ``lesion_crop_fraction`` of the fractured films are shown as close-ups of the fracture, and
+      the same fraction of the normal films as close-ups of anything.
+    - ``pair_fraction`` of the samples hold a second, normal film on the same canvas, each film with
+      an appearance of its own.
+
+    Raises:
+        ValueError: a value out of its range; the sentence names it.
     """
 
-    epochs: int = 26
-    batch: int = 16
-    sizes: tuple[int, ...] = (320, 384, 448, 448)  # longest side in equal shares of the epochs
-    # The input in use against the last of the sizes, to the next 32 pixels: training zooms in, so
-    # a film that fits shows its fractures smaller than they were taught (Touvron et al. 2019).
-    input_scale: float = 8 / 7
-    intact: int = 1000
-    repeats: int = 5
-    crops: int = 200
-    close: float = 0.4
-    pairs: float = 0.25
+    data: tuple[Path, ...] = _folders(
+        "a folder of films; may be given several times (none: phantoms)")
+    outlines: Path | None = _option(
+        None, "a COCO json of fractures in training films whose folder outlines none (file_name: "
+        "the data set's folder and the film)", type=Path, metavar="FILE")
+    ood_images: tuple[Path, ...] = _folders(
+        "pictures that are no limb films, from which the out-of-distribution check learns what to "
+        "refuse; may be given several times (none: drawn ones)")
+    allow_leakage: bool = _option(
+        False, "train although the split leaks (to reproduce published figures)",
+        action="store_true")
+    init: Path | None = _option(
+        None, "ImageNet weights of the backbone (safetensors, timm's naming), or a folder of "
+        "trained weights to go on from; without it ImageNet weights come from timm's hub",
+        type=Path, metavar="FILE")
+    out: Path | None = _option(
+        None, "where the weights go (default: weights, for phantoms the run folder)",
+        type=Path, metavar="FOLDER")
+    keep: str = _option(
+        "best", "the epoch whose weights are written: the best on val, or the last, where val is "
+        "too small to choose by", choices=("best", "last"))
+    precision: str = _option(
+        "auto", "of the forward pass (auto: bf16 where the processor has it)",
+        choices=("auto", "bf16", "float32"))
+    workers: int = _option(1, "loader processes")
 
-    channels: int = 128
-    stride: int = 8
-    drop_path: float = 0.1
+    epochs: int = _option(26, "passes over the data")
+    batch: int = _option(16, "films a step, over all processes")
+    sizes: tuple[int, ...] = _option(
+        (320, 384, 448, 448), "longest side of the canvas in pixels, each for an equal part of the "
+        "epochs", nargs="+", type=int)
+    # Training zooms in, so a film that fits the canvas shows its fractures smaller than they were
+    # taught: the input in use is larger (Touvron et al. 2019).
+    input_scale: float = _option(
+        8 / 7, "input size in use over the last of the sizes, rounded to 32 pixels")
+    negatives_per_epoch: int = _option(1000, "normal films an epoch from large sources")
+    repeats: int = _option(5, "times an epoch that each film of a small source is shown")
+    negative_crops: int = _option(200, "close-ups of fractured films without the fracture")
+    lesion_crop_fraction: float = _option(0.4, "of the fractured films shown as close-ups")
+    pair_fraction: float = _option(0.25, "of the samples that show two films")
 
-    backbone_lr: float = 3e-4
-    head_lr: float = 1e-3
-    weight_decay: float = 0.02
-    warmup: float = 0.03  # share of all steps
-    ema: float = 0.998
-    smoothing: float = 0.05  # of the film's label
-    place_weight: float = 1.0  # of the outline loss against the film loss
-    seed: int = 0
+    channels: int = _option(128, "features that the evidence is read from")
+    stride: int = _option(8, "pixels per cell of the evidence map, 8 or 16")
+    drop_path: float = _option(0.1, "stochastic depth of the backbone")
+
+    backbone_lr: float = _option(3e-4, "peak learning rate of the backbone")
+    head_lr: float = _option(1e-3, "peak learning rate of the other layers")
+    weight_decay: float = _option(0.02, "of AdamW")
+    warmup: float = _option(0.03, "fraction of all steps in which the rate rises")
+    grad_clip: float = _option(5.0, "largest norm of the gradient")
+    ema_decay: float = _option(0.998, "of the moving average of the weights, which is written")
+    label_smoothing: float = _option(0.05, "of the film's label")
+    location_weight: float = _option(1.0, "of the location loss against the image loss")
+    seed: int = _option(0, "of all that is drawn at random")
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch, self.repeats) < 1:
             raise ValueError("epochs, batch and repeats must be at least 1")
-        if min(self.intact, self.crops) < 0:
-            raise ValueError("intact and crops must not be negative")
+        if min(self.negatives_per_epoch, self.negative_crops) < 0:
+            raise ValueError("negatives_per_epoch and negative_crops must not be negative")
         if not self.sizes or any(size < 64 or size % 32 for size in self.sizes):
             raise ValueError(f"sizes must be multiples of 32 from 64 on, not {self.sizes}")
         if not 0.5 <= self.input_scale <= 2:
             raise ValueError(f"input_scale must be in [0.5, 2], not {self.input_scale}")
-        for name in ("close", "pairs"):
+        for name in ("lesion_crop_fraction", "pair_fraction"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a share in [0, 1], not {getattr(self, name)}")
+                raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
         if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup is a share of the steps in [0, 1), not {self.warmup}")
+            raise ValueError(f"warmup must be in [0, 1), not {self.warmup}")
+        if not self.grad_clip > 0:
+            raise ValueError(f"grad_clip must be positive, not {self.grad_clip}")
 
     def canvas(self, epoch: int) -> tuple[int, int]:
         """(height, width) of the training canvas: portrait 7:6, as most limb films are."""
@@ -70,10 +123,46 @@ class Recipe:
         return max(32, round(self.sizes[-1] * self.input_scale / 32) * 32)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """All fields, ready for JSON: paths as strings."""
+        return {name: _as_json(value) for name, value in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        known = {field.name for field in fields(cls)}
-        values = {name: value for name, value in values.items() if name in known}
-        return cls(**{**values, "sizes": tuple(values.get("sizes", cls.sizes))})
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        """The configuration that ``to_dict`` gave; names that are no field are passed over."""
+        known = {one.name: one for one in fields(cls) if one.name in values}
+        return cls(**{name: _from_json(one, values[name]) for name, one in known.items()})
+
+    def recipe(self) -> dict[str, Any]:
+        """What can be repeated elsewhere: ``to_dict`` without this machine's paths and choices."""
+        return {k: v for k, v in self.to_dict().items() if k not in _OF_THIS_RUN}
+
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        """An option for each field. One that is not given is not in the namespace."""
+        for one in fields(cls):
+            settings = dict(one.metadata)
+            if one.default not in (None, (), False):
+                many = isinstance(one.default, tuple)
+                words = " ".join(map(str, one.default)) if many else one.default
+                settings["help"] += f" (default {words})"
+                settings.setdefault("type", type(one.default))
+            parser.add_argument(
+                f"--{one.name.replace('_', '-')}", default=argparse.SUPPRESS, **settings
+            )
+
+
+_OF_THIS_RUN = {"data", "outlines", "ood_images", "init", "out", "keep", "allow_leakage",
+                "precision", "workers"}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_as_json(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _from_json(option: Field, value: Any) -> Any:
+    kind = option.metadata.get("type")
+    if isinstance(value, list):
+        return tuple(kind(one) for one in value)
+    return kind(value) if kind is Path and value is not None else value

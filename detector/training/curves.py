@@ -12,7 +12,7 @@ def plot_curves(rows: list[dict], path: Path) -> None:
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in rows]
-    for name in ("loss", "film_loss", "place_loss"):
+    for name in ("loss", "image_loss", "location_loss"):
         left.plot(epochs, [row[name] for row in rows], marker=".", label=name.replace("_", " "))
     left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     left.legend()

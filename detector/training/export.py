@@ -18,9 +18,9 @@ from detector.model.letterbox import Letterbox
 from detector.model.network import EvidenceNetwork
 from detector.model.weights import ModelConfig, is_halved, write_weights
 from detector.training.calibrate import fit_calibration
-from detector.training.config import Recipe
+from detector.training.config import TrainConfig
 from detector.training.data.records import FilmRecord
-from detector.training.ood_data import scope_data
+from detector.training.ood_data import ood_data
 
 
 def run_films(
@@ -40,53 +40,50 @@ def export_weights(
     network: EvidenceNetwork,
     train: Sequence[FilmRecord],
     val: Sequence[FilmRecord],
-    recipe: Recipe,
+    config: TrainConfig,
     provenance: dict[str, Any],
     folder: Path,
-    strangers: Sequence[Path] = (),
 ) -> None:
     """Write ``folder`` with the network rounded as it is stored, then calibrated on val.
 
-    ``strangers``: folders of pictures that are no films, see ``other_pictures``.
-
     Raises:
-        ValueError: val lacks fractured or intact films.
+        ValueError: val lacks fractured or normal films.
     """
     version = f"{detector.__version__}+{datetime.now(UTC):%Y%m%d.%H%M}"
     rounded = _rounded(network)
     engine = TorchEngine(rounded)
 
-    outputs, letterboxes = run_films(engine, val, recipe.input_size, "calibration")
-    data = scope_data(engine, train, recipe, strangers)
+    outputs, letterboxes = run_films(engine, val, config.input_size, "calibration")
+    data = ood_data(engine, train, config, config.ood_images)
     scope = data.fit(np.stack([output.embedding for output in outputs]))
     labels = np.array([record.fractured for record in val])
     logits = np.array([output.logit for output in outputs])
     calibration = fit_calibration(
         logits, labels, [o.evidence for o in outputs], letterboxes, [r.boxes for r in val]
     )
-    config = ModelConfig(
+    model_config = ModelConfig(
         version=version,
         architecture=network.architecture,
-        input_size=recipe.input_size,
+        input_size=config.input_size,
         calibration=calibration,
         scope_start=scope.start,
         scope_cut=scope.cut,
         provenance={
-            "trained": f"{datetime.now(UTC):%Y-%m-%d}", "recipe": recipe.to_dict(), **provenance,
-            "told_from": {
-                "pictures": [folder.name for folder in strangers] or ["drawn"],
-                "number": len(np.unique(data.pictures)), "views": len(data.pictures),
+            "trained": f"{datetime.now(UTC):%Y-%m-%d}", "recipe": config.recipe(), **provenance,
+            "ood_reference": {
+                "images": [folder.name for folder in config.ood_images] or ["drawn"],
+                "number": len(np.unique(data.images)), "views": len(data.images),
             },
         },
         metrics={"val": {
             "films": len(val), "fractured": int(labels.sum()),
             # Where probabilities are calibrated, sensitivity plus specificity is largest at the
-            # share of fractured films. The cut at which it is largest on these films (Youden 1950)
-            # is a noisy estimate of that: docs/experiments.md.
+            # proportion of fractured films. The cut at which it is largest on these films (Youden
+            # 1950) is a noisy estimate of that: docs/experiments.md.
             "balanced_threshold": calibration.prevalence,
         }},
     )
-    write_weights(folder, rounded, scope, config)
+    write_weights(folder, rounded, scope, model_config)
 
 
 def _rounded(network: EvidenceNetwork) -> EvidenceNetwork:

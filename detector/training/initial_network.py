@@ -10,28 +10,28 @@ from safetensors.torch import load_file
 from detector.model.architecture import Architecture
 from detector.model.network import EvidenceNetwork, load_backbone
 from detector.model.weights import read_weights
-from detector.training.config import Recipe
+from detector.training.config import TrainConfig
 
 
-def make_network(recipe: Recipe, init: Path | None, pretrained: bool) -> EvidenceNetwork:
+def make_network(config: TrainConfig, init: Path | None, pretrained: bool) -> EvidenceNetwork:
     """A network at its start: from ``init`` (a file of ImageNet weights, or a weights folder),
     from timm's hub, or at random.
 
     Raises:
         ValueError: the weights to start from cannot be had.
     """
-    architecture = Architecture(channels=recipe.channels, stride=recipe.stride)
+    architecture = Architecture(channels=config.channels, stride=config.stride)
     if init and init.is_dir():
         trained = read_weights(init)
         if trained.config.architecture != architecture:
-            raise ValueError(f"{init} holds {trained.config.architecture}, the recipe asks for "
-                             f"{architecture}")
-        network = EvidenceNetwork(architecture, drop_path=recipe.drop_path)
+            raise ValueError(f"{init} holds {trained.config.architecture}, the configuration "
+                             f"asks for {architecture}")
+        network = EvidenceNetwork(architecture, drop_path=config.drop_path)
         network.load_state_dict(trained.network.state_dict())
         return network
     try:
         network = EvidenceNetwork(
-            architecture, pretrained=pretrained and not init, drop_path=recipe.drop_path
+            architecture, pretrained=pretrained and not init, drop_path=config.drop_path
         )
         if init:
             load_backbone(network, load_file(init))

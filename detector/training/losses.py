@@ -1,4 +1,4 @@
-"""What training minimises: the film's label and the places of the fractures, together."""
+"""What training minimises: a loss over the films' labels and one over the cells of the map."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def film_loss(
+def image_loss(
     logit: Tensor, label: Tensor, weight: Tensor, smoothing: float, known: Tensor | None = None
 ) -> Tensor:
     """Binary cross-entropy with label smoothing, averaged over the films whose label is known.
@@ -21,7 +21,7 @@ def film_loss(
     return (loss * weight).sum() / known.clamp(min=1)
 
 
-def place_loss(
+def location_loss(
     logit: Tensor,
     target: Tensor,
     weight: Tensor,

@@ -1,4 +1,4 @@
-"""What the scope check is fitted on: embeddings of training films and of other pictures."""
+"""What the OOD check is fitted on: embeddings of training films and of reference images."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from detector.engines.torch import TorchEngine
 from detector.io.radiograph import load_radiograph
 from detector.model.letterbox import Letterbox
 from detector.model.ood import ScopeModel
-from detector.training.calibrate import fit_scope
-from detector.training.config import Recipe
-from detector.training.data.appearance import random_style
+from detector.training.calibrate import fit_ood
+from detector.training.config import TrainConfig
+from detector.training.data.appearance import random_appearance
 from detector.training.data.dataset import read_film
-from detector.training.data.ood_images import other_pictures
+from detector.training.data.ood_images import reference_images
 from detector.training.data.records import FilmRecord
 from detector.training.data.spatial import View, random_warp, warp_film
 
@@ -28,27 +28,28 @@ _FILMS = 300
 
 
 @dataclass(frozen=True)
-class ScopeData:
-    """Embeddings (N, E), one row for each of ``records``; other pictures (M, E).
+class OodData:
+    """Embeddings of training films and of the images that they are told from.
 
-    ``whole``: the films as the detector sees them. ``parts``: each once more as training shows it,
-    a part of it in another style, since users crop and export as they like. ``pictures`` (M,)
-    numbers what ``others`` show.
+    ``whole`` (N, E): the films of ``records`` as the detector sees them. ``parts`` (N, E): each
+    film once more as training shows it, cropped and in another appearance, since users crop and
+    export as they like. ``others`` (M, E): views of the reference images. ``images`` (M,): the
+    number of the image that each view is of.
     """
 
     records: Sequence[FilmRecord]
     whole: np.ndarray
     parts: np.ndarray
     others: np.ndarray
-    pictures: np.ndarray
+    images: np.ndarray
 
     def fit(self, held_out: np.ndarray) -> ScopeModel:
-        """The check, for embeddings (L, E) of films held out; see ``fit_scope``."""
+        """The check, for embeddings (L, E) of films held out; see ``fit_ood``."""
         films = np.concatenate([self.whole, self.parts])
-        return fit_scope(films, self.others, self.pictures, self.whole, held_out)
+        return fit_ood(films, self.others, self.images, self.whole, held_out)
 
 
-def scope_films(
+def ood_films(
     records: Sequence[FilmRecord], seed: int, most: int = _FILMS
 ) -> list[FilmRecord]:
     """At most ``most`` films of each source, drawn at random."""
@@ -58,23 +59,23 @@ def scope_films(
     return [record for films in by_source.values() for record in films[:most]]
 
 
-def scope_data(
-    engine: TorchEngine, train: Sequence[FilmRecord], recipe: Recipe, strangers: Sequence[Path]
-) -> ScopeData:
-    """Draw films from ``train`` and other pictures from ``strangers``, and embed them."""
-    records = scope_films(train, recipe.seed)
-    size = recipe.input_size
-    bar = tqdm(records, desc="scope, films", unit="film", leave=False)
+def ood_data(
+    engine: TorchEngine, train: Sequence[FilmRecord], config: TrainConfig, folders: Sequence[Path]
+) -> OodData:
+    """Draw films from ``train`` and reference images from ``folders``, and embed them."""
+    records = ood_films(train, config.seed)
+    size = config.input_size
+    bar = tqdm(records, desc="OOD check, films", unit="film", leave=False)
     whole = [embed(engine, load_radiograph(record.path).pixels, size) for record in bar]
-    parts = [embed(engine, part, size) for part in film_parts(records, recipe)]
+    parts = [embed(engine, part, size) for part in film_parts(records, config)]
     numbers: dict[str, int] = {}
-    others, pictures = [], []
-    shown = other_pictures(strangers, recipe.seed)
-    for name, pixels in tqdm(shown, desc="scope, other pictures", unit="picture", leave=False):
+    others, images = [], []
+    shown = reference_images(folders, config.seed)
+    for name, pixels in tqdm(shown, desc="OOD check, reference images", unit="image", leave=False):
         others.append(embed(engine, pixels, size))
-        pictures.append(numbers.setdefault(name, len(numbers)))
-    return ScopeData(
-        records, np.stack(whole), np.stack(parts), np.stack(others), np.array(pictures)
+        images.append(numbers.setdefault(name, len(numbers)))
+    return OodData(
+        records, np.stack(whole), np.stack(parts), np.stack(others), np.array(images)
     )
 
 
@@ -83,20 +84,20 @@ def embed(engine: TorchEngine, pixels: np.ndarray, size: int) -> np.ndarray:
     return engine.run(Letterbox.fit(*pixels.shape, size).apply(pixels)).embedding
 
 
-def film_parts(records: Sequence[FilmRecord], recipe: Recipe) -> Iterator[np.ndarray]:
-    """A part of each film, float32 in [0, 1], in the style of another film of its source."""
-    size = recipe.input_size
+def film_parts(records: Sequence[FilmRecord], config: TrainConfig) -> Iterator[np.ndarray]:
+    """A part of each film, float32 in [0, 1], with the appearance of another film of its source."""
+    size = config.input_size
     by_source: dict[str, list[FilmRecord]] = defaultdict(list)
     for record in records:
         by_source[record.source].append(record)
     for index, record in enumerate(records):
-        rng = np.random.default_rng((recipe.seed, index))
+        rng = np.random.default_rng((config.seed, index))
         film = read_film(record, size)
         others = by_source[record.source]
-        style = read_film(others[int(rng.integers(len(others)))], size).pixels
-        canvas = recipe.canvas(recipe.epochs - 1)
+        reference = read_film(others[int(rng.integers(len(others)))], size).pixels
+        canvas = config.canvas(config.epochs - 1)
         if film.pixels.shape[1] > film.pixels.shape[0]:
             canvas = canvas[::-1]
-        matrix = random_warp(rng, film.pixels.shape, canvas, film.places, View.FREE)
-        part = random_style(rng, warp_film(film.pixels, matrix, canvas), style)
+        matrix = random_warp(rng, film.pixels.shape, canvas, film.outlines, View.RANDOM)
+        part = random_appearance(rng, warp_film(film.pixels, matrix, canvas), reference)
         yield part.astype(np.float32) / 255

@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from detector.training.checkpoint import write_whole
+from detector.training.config import TrainConfig
 from detector.training.curves import plot_curves
 
 
@@ -46,11 +47,12 @@ class Run:
         """The epoch whose weights are written: chosen by val, or the last (``--keep last``)."""
         return self.folder / "best.safetensors"
 
-    def start(self, config: Mapping[str, Any]) -> None:
-        """Keep the configuration; ``read_config`` gives it back."""
+    def start(self, config: TrainConfig, provenance: Mapping[str, Any]) -> None:
+        """Keep what the run was asked for and what it is made from; ``read_run`` gives it back."""
         if self.writes:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self.folder / "config.json", json.dumps(config, indent=2).encode())
+            kept = {"config": config.to_dict(), "provenance": provenance}
+            write_whole(self.folder / "config.json", json.dumps(kept, indent=2).encode())
 
     def log(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Rewrite metrics.csv and curves.png from all rows so far."""
@@ -62,13 +64,14 @@ class Run:
         plot_curves(rows, self.folder / "curves.png")
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration of a run.
+def read_run(folder: Path) -> tuple[TrainConfig, dict[str, Any]]:
+    """Configuration and provenance of a run.
 
     Raises:
-        ValueError: the folder holds none.
+        ValueError: the folder holds none, or one of another version.
     """
     try:
-        return json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder} is no run that can be gone on with: {error}") from error
+        kept = json.loads((folder / "config.json").read_text())
+        return TrainConfig.from_dict(kept["config"]), kept["provenance"]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder} is no run that can be resumed: {error!r}") from error

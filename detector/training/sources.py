@@ -15,8 +15,9 @@ import numpy as np
 
 from detector.phantom import random_phantom
 from detector.training.audit.leakage import leakage
-from detector.training.data.dataset import CachedFilm, cache_films
-from detector.training.data.layouts import read_films, read_manifest, with_places
+from detector.training.config import TrainConfig
+from detector.training.data.dataset import CachedFilm, cache_films, plan_epoch
+from detector.training.data.layouts import read_films, read_manifest, with_outlines
 from detector.training.data.records import FilmRecord
 from detector.training.data.splits import group_films, split_films
 from detector.training.provenance import data_digest
@@ -27,6 +28,7 @@ MAX_REMOVED = 0.05  # share of the films that may be left out so that a split no
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}  # for data that has no split of its own
 PHANTOMS = {"train": 160, "val": 60}
 PHANTOM_SIZE = (256, 208)
+CACHE_MARGIN = 1.15  # films are kept in memory a little larger than the network sees them
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,28 @@ class TrainingData:
         return f"films: train {count(self.train)}, val {count(self.val)}"
 
 
+def training_data(config: TrainConfig, phantoms: Path, cache: Path) -> TrainingData:
+    """The films that ``config`` names, or phantoms drawn into ``phantoms`` where it names none.
+
+    ``cache``: a folder that keeps the films' fingerprints for the next run.
+
+    Raises:
+        ValueError: data that cannot be trained on; the sentence says why.
+    """
+    longest = round(config.input_size * CACHE_MARGIN)
+    if config.data:
+        data = real_data(
+            config.data, longest, config.seed, allow_leakage=config.allow_leakage, cache=cache,
+            outlines=config.outlines,
+        )
+    else:
+        data = phantom_data(phantoms, longest, config.seed)
+    samples = len(plan_epoch(data.train, config, 0))
+    if samples < config.batch:
+        raise ValueError(f"an epoch has {samples} samples, fewer than one --batch {config.batch}")
+    return data
+
+
 def real_data(
     folders: Sequence[Path],
     longest: int,
@@ -58,17 +82,17 @@ def real_data(
     *,
     allow_leakage: bool = False,
     cache: Path | None = None,
-    places: Path | None = None,
+    outlines: Path | None = None,
 ) -> TrainingData:
     """Read the films of all folders, at most ``longest`` pixels on a side.
 
     A few films that straddle the splits are left out of training; many are refused. Films of
     folders without a split are grouped by picture and divided 80 : 10 : 10. ``cache``: a folder
-    that keeps the films' fingerprints for the next run; ``places``: a COCO json of fractures in
-    training films whose folder says nothing of them (val is scored by what its folder says).
+    that keeps the films' fingerprints for the next run; ``outlines``: a COCO json of fractures in
+    training films whose folder outlines none (val is scored by what its folder says).
 
     Raises:
-        ValueError: an unknown layout; no such ``places``; a split that leaks a lot (unless
+        ValueError: an unknown layout; no such ``outlines``; a split that leaks a lot (unless
             allowed); no film in train or val, or only one class.
     """
     sets = [read_films(folder) for folder in folders]
@@ -96,10 +120,10 @@ def real_data(
     if not any(record.split == "val" for record in records):
         records = _carve_val(records, seed, cache)
     used = [record for record in records if record.split == "train"]
-    unplaced = {record.key for record in used if not record.located}
-    if places:
-        used = with_places(used, places)
-    placed = sorted(r.key for r in used if r.located and r.key in unplaced)
+    bare = {record.key for record in used if not record.located}
+    if outlines:
+        used = with_outlines(used, outlines)
+    outlined = sorted(r.key for r in used if r.located and r.key in bare)
     used += [record for record in records if record.split == "val"]
     cached, broken = cache_films(used, longest)
     data = TrainingData(
@@ -126,12 +150,12 @@ def real_data(
             ),
             # A folder without a split looks the same to a later evaluation, which takes it whole.
             "used_without_split": sorted(r.key for r in used if r.path in without_split),
-            **({"places_added": placed} if places else {}),
+            **({"outlines_added": outlined} if outlines else {}),
         },
     )
     for name, part in (("train", data.train), ("val", data.val)):
         if len({film.record.fractured for film in part}) < 2:
-            raise ValueError(f"{name} needs fractured and intact films; it has {len(part)} films")
+            raise ValueError(f"{name} needs fractured and normal films; it has {len(part)} films")
     return data
 
 

@@ -32,7 +32,7 @@ class Scores:
             labels = np.array([self.films[i].record.fractured for i in chosen])
             if 0 < labels.sum() < len(labels):
                 figures[f"{source}_auc"] = auc(labels, self.logits[chosen])
-            hits = [self._hit(i) for i in chosen if self.films[i].places.polygons]
+            hits = [self._hit(i) for i in chosen if self.films[i].outlines.polygons]
             if hits:
                 figures[f"{source}_pointing"] = float(np.mean([h[0] for h in hits]))
                 figures[f"{source}_strict"] = float(np.mean([h[1] for h in hits]))
@@ -41,7 +41,7 @@ class Scores:
     def _hit(self, index: int) -> tuple[bool, bool]:
         film = self.films[index]
         heat = self.letterboxes[index].map_to_film(self.evidence[index])
-        boxes = np.stack([_bounds(p) for p in film.places.polygons])
+        boxes = np.stack([_bounds(p) for p in film.outlines.polygons])
         return pointing(heat, boxes)
 
 
@@ -74,8 +74,8 @@ def score_films(
             canvases = np.stack([letterboxes[i].apply(films[i].pixels) for i in part])
             inputs = torch.from_numpy(canvases)[:, None].to(device).float() / 255
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                logit, places, _ = network(inputs.contiguous(memory_format=torch.channels_last))
+                logit, cells, _ = network(inputs.contiguous(memory_format=torch.channels_last))
             logits[part] = logit.float().cpu().numpy()
             for row, i in enumerate(part):
-                evidence[i] = places[row].float().cpu().numpy()
+                evidence[i] = cells[row].float().cpu().numpy()
     return Scores(films, logits, evidence, letterboxes)

@@ -13,7 +13,7 @@ from detector.training.calibrate import (
     find_peaks,
     fit_calibration,
     fit_logistic,
-    fit_scope,
+    fit_ood,
 )
 
 
@@ -35,7 +35,7 @@ def test_platt_stays_finite_on_separable_films_and_keeps_the_order() -> None:
 
 
 def test_one_class_cannot_be_calibrated() -> None:
-    with pytest.raises(ValueError, match="fractured and intact"):
+    with pytest.raises(ValueError, match="fractured and normal"):
         fit_logistic(np.array([1.0, 2.0]), np.array([1, 1]))
 
 
@@ -142,7 +142,7 @@ def test_fractured_films_without_boxes_are_left_out_of_the_places() -> None:
     with_boxes = fit_calibration(**val).place
     val["boxes"][0] = val["boxes"][2] = np.zeros((0, 4))
     assert fit_calibration(**val).place != with_boxes
-    val["boxes"] = [np.zeros((0, 4))] * 80  # known: the intact films alone, where nothing hits
+    val["boxes"] = [np.zeros((0, 4))] * 80  # known: the normal films alone, where nothing hits
     place = fit_calibration(**val).place
     assert place.scale == 1 and place.probability(-3.0) < 0.1
 
@@ -176,7 +176,7 @@ class Cloud:
 def test_the_scope_lets_unknown_styles_in_and_other_pictures_out() -> None:
     cloud = Cloud(apart=8)
     films = cloud.draw(600)
-    scope = fit_scope(films, cloud.others(500), np.arange(500), films, cloud.draw(400))
+    scope = fit_ood(films, cloud.others(500), np.arange(500), films, cloud.draw(400))
 
     def let_in(embeddings: np.ndarray) -> float:
         return float(np.mean([scope.score(e) <= 1 for e in embeddings]))
@@ -191,7 +191,7 @@ def test_the_scope_lets_unknown_styles_in_and_other_pictures_out() -> None:
 def test_where_films_and_other_pictures_overlap_films_come_first() -> None:
     cloud = Cloud(apart=2)
     films = cloud.draw(600)
-    scope = fit_scope(films, cloud.others(500), np.arange(500), films, cloud.draw(400))
+    scope = fit_ood(films, cloud.others(500), np.arange(500), films, cloud.draw(400))
     assert np.mean([scope.score(e) <= 1 for e in cloud.draw(2000)]) > 0.98
     assert np.mean([scope.score(e) <= 1 for e in cloud.others(2000)]) > 0.1
 
@@ -201,8 +201,8 @@ def test_many_views_of_one_picture_move_the_border_as_one() -> None:
     films, others, held_out = cloud.draw(600), cloud.others(400), cloud.draw(400)
     views = cloud.draw(100, 6)  # of a picture that is nearly a film: over 1 % of all rows
     every = np.concatenate([others, views])
-    once = fit_scope(films, every, [*range(400), *[400] * 100], films, held_out)
-    apart = fit_scope(films, every, np.arange(500), films, held_out)
+    once = fit_ood(films, every, [*range(400), *[400] * 100], films, held_out)
+    apart = fit_ood(films, every, np.arange(500), films, held_out)
 
     def let_in(scope) -> float:
         return float(np.mean([scope.score(e) <= 1 for e in cloud.draw(500, 5)]))

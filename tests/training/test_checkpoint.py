@@ -10,8 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from detector.training import checkpoint as snapshot
-from detector.training.checkpoint import SnapshotError, read_snapshot, write_snapshot, write_whole
+from detector.training import checkpoint
+from detector.training.checkpoint import (
+    CheckpointError,
+    read_checkpoint,
+    write_checkpoint,
+    write_whole,
+)
 
 
 def network(seed: int = 0) -> nn.Sequential:
@@ -46,11 +51,11 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
     for seed in range(3):
         step(straight, optimizer, seed)
     facts = {"epoch": 2, "rows": [{"loss": 0.1}]}
-    write_snapshot(tmp_path / "last", {"network": straight}, optimizer, facts)
+    write_checkpoint(tmp_path / "last", {"network": straight}, optimizer, facts)
 
     resumed = network(1)
     again = adamw(resumed)
-    assert read_snapshot(tmp_path / "last", {"network": resumed}, again) == facts
+    assert read_checkpoint(tmp_path / "last", {"network": resumed}, again) == facts
     for seed in range(3, 6):
         step(straight, optimizer, seed)
         step(resumed, again, seed)
@@ -59,8 +64,8 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
 
 def test_parts_are_read_by_name(tmp_path: Path) -> None:
     one, average, other = network(0), network(1), network(2)
-    write_snapshot(tmp_path / "last", {"network": one, "average": average}, None, {})
-    read_snapshot(tmp_path / "last", {"average": other})
+    write_checkpoint(tmp_path / "last", {"network": one, "average": average}, None, {})
+    read_checkpoint(tmp_path / "last", {"average": other})
     assert same(other, average) and not same(other, one)
 
 
@@ -68,15 +73,15 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "last.safetensors"
-    write_snapshot(path, {"network": network(0)}, None, {"epoch": 0})
+    write_checkpoint(path, {"network": network(0)}, None, {"epoch": 0})
     good = path.read_bytes()
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(snapshot.os, "fsync", full)
-    with pytest.raises(SnapshotError, match="No space left on device.*last good one is kept"):
-        write_snapshot(path, {"network": network(1)}, None, {"epoch": 1})
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(CheckpointError, match="No space left on device.*last good one is kept"):
+        write_checkpoint(path, {"network": network(1)}, None, {"epoch": 1})
     assert path.read_bytes() == good
     assert os.listdir(tmp_path) == [path.name]  # the part gives its space back
 
@@ -94,7 +99,7 @@ def test_a_kill_while_writing_leaves_the_last_good_checkpoint(
     path = tmp_path / "last"
     write_whole(path, b"first")
     with monkeypatch.context() as patch:
-        patch.setattr(snapshot.os, "fsync", kill)
+        patch.setattr(checkpoint.os, "fsync", kill)
         with pytest.raises(Killed):
             write_whole(path, b"second")
     assert path.read_bytes() == b"first"
@@ -106,7 +111,7 @@ def test_a_kill_while_writing_leaves_the_last_good_checkpoint(
 def test_what_is_no_whole_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "last"
     if damage == "cut":
-        write_snapshot(path, {"network": network()}, None, {})
+        write_checkpoint(path, {"network": network()}, None, {})
         path.write_bytes(path.read_bytes()[:-8])
     elif damage == "pickle":
         torch.save({"network": 1}, path)
@@ -116,11 +121,11 @@ def test_what_is_no_whole_checkpoint_is_refused(tmp_path: Path, damage: str) -> 
         save_file({"network/x": torch.zeros(1)}, path)
     elif damage == "empty":
         path.touch()
-    with pytest.raises(SnapshotError, match="no whole checkpoint"):
-        read_snapshot(path, {"network": network()})
+    with pytest.raises(CheckpointError, match="no whole checkpoint"):
+        read_checkpoint(path, {"network": network()})
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
-    write_snapshot(tmp_path / "last", {"network": nn.Linear(2, 2)}, None, {})
-    with pytest.raises(SnapshotError, match="of another network"):
-        read_snapshot(tmp_path / "last", {"network": network()})
+    write_checkpoint(tmp_path / "last", {"network": nn.Linear(2, 2)}, None, {})
+    with pytest.raises(CheckpointError, match="of another network"):
+        read_checkpoint(tmp_path / "last", {"network": network()})

@@ -7,12 +7,12 @@ import math
 import pytest
 import torch
 
-from detector.training.losses import film_loss, place_loss
+from detector.training.losses import image_loss, location_loss
 
 
-def test_film_loss_is_the_cross_entropy_of_the_smoothed_label() -> None:
+def test_image_loss_is_the_cross_entropy_of_the_smoothed_label() -> None:
     logit = torch.tensor([2.0, -1.0])
-    loss = film_loss(logit, torch.tensor([1.0, 0.0]), torch.ones(2), smoothing=0.1)
+    loss = image_loss(logit, torch.tensor([1.0, 0.0]), torch.ones(2), smoothing=0.1)
 
     def entropy(p: float, target: float) -> float:
         return -target * math.log(p) - (1 - target) * math.log(1 - p)
@@ -22,15 +22,15 @@ def test_film_loss_is_the_cross_entropy_of_the_smoothed_label() -> None:
 
 
 def test_films_of_unknown_label_do_not_count() -> None:
-    known = film_loss(torch.tensor([0.3]), torch.tensor([1.0]), torch.tensor([1.0]), 0.05)
-    both = film_loss(
+    known = image_loss(torch.tensor([0.3]), torch.tensor([1.0]), torch.tensor([1.0]), 0.05)
+    both = image_loss(
         torch.tensor([0.3, 9.0]), torch.tensor([1.0, 0.0]), torch.tensor([1.0, 0.0]), 0.05
     )
     assert both.item() == pytest.approx(known.item())
-    assert film_loss(torch.ones(2), torch.zeros(2), torch.zeros(2), 0.0).item() == 0
+    assert image_loss(torch.ones(2), torch.zeros(2), torch.zeros(2), 0.0).item() == 0
 
 
-def test_place_loss_is_the_focal_loss_per_positive_cell() -> None:
+def test_location_loss_is_the_focal_loss_per_positive_cell() -> None:
     logit = torch.tensor([[[1.0, -2.0], [0.5, 3.0]]])
     target = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
     weight = torch.tensor([[[1.0, 1.0], [0.0, 1.0]]])  # the third cell is left out
@@ -41,13 +41,13 @@ def test_place_loss_is_the_focal_loss_per_positive_cell() -> None:
         return -balance * (1 - right) ** 2 * math.log(right)
 
     by_hand = (focal(1, True) + focal(-2, False) + focal(3, True)) / 2
-    assert place_loss(logit, target, weight).item() == pytest.approx(by_hand, rel=1e-5)
+    assert location_loss(logit, target, weight).item() == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_place_loss_of_intact_films_is_finite_and_small_where_the_map_is_cold() -> None:
+def test_location_loss_of_intact_films_is_finite_and_small_where_the_map_is_cold() -> None:
     nothing, everywhere = torch.zeros(2, 4, 4), torch.ones(2, 4, 4)
-    cold = place_loss(torch.full((2, 4, 4), -9.0), nothing, everywhere)
-    hot = place_loss(torch.full((2, 4, 4), 9.0), nothing, everywhere)
+    cold = location_loss(torch.full((2, 4, 4), -9.0), nothing, everywhere)
+    hot = location_loss(torch.full((2, 4, 4), 9.0), nothing, everywhere)
     assert 0 <= cold.item() < 1e-9 and hot.item() > 100 and math.isfinite(hot.item())
 
 
@@ -63,8 +63,8 @@ def test_halves_that_share_their_counts_have_the_gradient_of_the_whole_batch() -
     def gradient(part: slice, counts: tuple[torch.Tensor, torch.Tensor] | None) -> torch.Tensor:
         z = logit.clone().requires_grad_()
         films, cells = counts or (None, None)
-        loss = film_loss(z[part].mean((1, 2)), label[part], known[part], 0.05, films)
-        loss = loss + place_loss(z[part], target[part], weight[part], cells)
+        loss = image_loss(z[part].mean((1, 2)), label[part], known[part], 0.05, films)
+        loss = loss + location_loss(z[part], target[part], weight[part], cells)
         return torch.autograd.grad(loss, z)[0]
 
     counts = known.sum() / 2, target.sum() / 2

@@ -10,14 +10,14 @@ import pytest
 
 from detector.engines.torch import TorchEngine
 from detector.model.ood import is_blank
-from detector.training.config import Recipe
+from detector.training.config import TrainConfig
 from detector.training.data.layouts import read_manifest
 from detector.training.data.records import FilmRecord
-from detector.training.ood_data import ScopeData, film_parts, scope_data, scope_films
+from detector.training.ood_data import OodData, film_parts, ood_data, ood_films
 from detector.training.sources import draw_phantoms
 from tests.support.tiny import tiny_network
 
-RECIPE = Recipe(epochs=1, sizes=(96,), input_scale=1.0, seed=3)
+RECIPE = TrainConfig(epochs=1, sizes=(96,), input_scale=1.0, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +28,18 @@ def records(tmp_path_factory) -> list[FilmRecord]:
 
 
 @pytest.fixture(scope="module")
-def data(records: list[FilmRecord]) -> ScopeData:
-    return scope_data(TorchEngine(tiny_network()), records, RECIPE, [])
+def data(records: list[FilmRecord]) -> OodData:
+    return ood_data(TorchEngine(tiny_network()), records, RECIPE, [])
 
 
 def test_no_source_is_what_a_film_looks_like_by_its_number() -> None:
     sources = ["small", *["large"] * 9] * 40
     films = [FilmRecord(Path(f"{i}.png"), source, False) for i, source in enumerate(sources)]
-    chosen = scope_films(films, seed=1, most=60)
+    chosen = ood_films(films, seed=1, most=60)
     assert Counter(film.source for film in chosen) == {"large": 60, "small": 40}
     assert len({film.path for film in chosen}) == 100
-    assert chosen == scope_films(films, seed=1, most=60)
-    assert chosen != scope_films(films, seed=2, most=60)
+    assert chosen == ood_films(films, seed=1, most=60)
+    assert chosen != ood_films(films, seed=2, most=60)
 
 
 def test_a_part_of_each_film_is_grey_in_range_and_always_the_same(records) -> None:
@@ -54,7 +54,7 @@ def test_a_part_of_each_film_is_grey_in_range_and_always_the_same(records) -> No
 def test_films_whole_and_in_parts_and_other_pictures_are_embedded(data, records) -> None:
     size = tiny_network().embedding_size
     assert data.whole.shape == data.parts.shape == (len(records), size)
-    assert data.others.shape == (len(data.pictures), size) and len(data.pictures) == 300
+    assert data.others.shape == (len(data.images), size) and len(data.images) == 300
     assert not np.array_equal(data.whole, data.parts)
 
 

@@ -39,7 +39,7 @@ def test_phantoms_are_a_folder_like_any_other(drawn: Path) -> None:
     data = real_data([drawn], 80, 0)
     assert data.sentence == "films: train 16 (8 fractured), val 6 (3 fractured)"
     assert all(max(film.pixels.shape) == 80 for film in (*data.train, *data.val))
-    assert all(bool(f.places.polygons) == f.record.fractured for f in data.train)
+    assert all(bool(f.outlines.polygons) == f.record.fractured for f in data.train)
     assert data.provenance["films"] == {"drawn": {"train": 16, "val": 6}}
     assert not data.provenance["leakage"]["leaks"] and data.provenance["unreadable"] == []
 
@@ -137,26 +137,26 @@ def test_val_films_that_were_trained_on_are_not_calibrated_on(
     assert "copy.png" not in {record.path.name for record in data.unseen_val}
 
 
-def test_places_come_from_a_file_where_a_folder_has_none(drawn: Path, tmp_path: Path) -> None:
+def test_outlines_come_from_a_file_where_a_folder_has_none(drawn: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(drawn, tmp_path / "bare")
     (folder / "annotations.json").unlink()
     known = json.loads((drawn / "annotations.json").read_text())
     for image in known["images"]:
         image["file_name"] = f"bare/{image['file_name']}"
-    places = tmp_path / "places.json"
-    places.write_text(json.dumps(known))
-    bare, placed = real_data([folder], 80, 0), real_data([folder], 80, 0, places=places)
-    assert not any(film.places.polygons for film in bare.train)
-    assert "places_added" not in bare.provenance
-    assert all(bool(f.places.polygons) == f.record.fractured for f in placed.train)
-    # Val says what its folder says: a place from elsewhere is no yardstick.
-    assert not any(film.places.polygons for film in placed.val)
-    assert len(placed.provenance["places_added"]) == 8
-    with pytest.raises(ValueError, match="names no fractured film without a place"):
-        real_data([drawn], 80, 0, places=places)
-    places.write_text("[]")
+    outlines = tmp_path / "outlines.json"
+    outlines.write_text(json.dumps(known))
+    bare, outlined = real_data([folder], 80, 0), real_data([folder], 80, 0, outlines=outlines)
+    assert not any(film.outlines.polygons for film in bare.train)
+    assert "outlines_added" not in bare.provenance
+    assert all(bool(f.outlines.polygons) == f.record.fractured for f in outlined.train)
+    # Val says what its folder says: an outline from elsewhere is no yardstick.
+    assert not any(film.outlines.polygons for film in outlined.val)
+    assert len(outlined.provenance["outlines_added"]) == 8
+    with pytest.raises(ValueError, match="names no fractured film without an outline"):
+        real_data([drawn], 80, 0, outlines=outlines)
+    outlines.write_text("[]")
     with pytest.raises(ValueError, match="is no COCO file"):
-        real_data([folder], 80, 0, places=places)
+        real_data([folder], 80, 0, outlines=outlines)
 
 
 def test_broken_films_are_named_and_left_out(drawn: Path, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_one_class_cannot_be_trained_on(drawn: Path, tmp_path: Path) -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    with pytest.raises(ValueError, match="val needs fractured and intact films; it has 3"):
+    with pytest.raises(ValueError, match="val needs fractured and normal films; it has 3"):
         real_data([folder], 96, 0)
 
 

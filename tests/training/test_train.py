@@ -25,15 +25,14 @@ from detector.model.architecture import Architecture
 from detector.model.network import EvidenceNetwork
 from detector.model.weights import read_weights
 from detector.phantom import random_phantom
-from detector.training import checkpoint as snapshot
-from detector.training import initial_network as start
-from detector.training import sources
-from detector.training.config import Recipe
+from detector.training import checkpoint, initial_network, sources
+from detector.training.config import TrainConfig
+from detector.training.run import read_run
 from detector.training.sources import draw_phantoms
 
 ROOT = Path(train.__file__).parent
 COUNTS, SIZE = {"train": 12, "val": 8}, (96, 80)
-TINY = ["--epochs", "2", "--sizes", "64", "--batch", "4", "--repeats", "1", "--crops", "2",
+TINY = ["--epochs", "2", "--sizes", "64", "--batch", "4", "--repeats", "1", "--negative-crops", "2",
         "--workers", "0", "--precision", "float32"]
 SMALL = partial(Architecture, "test_efficientnet")
 # What a process of its own runs: the same few phantoms, and a change in between.
@@ -44,10 +43,9 @@ sys.path.insert(0, {str(ROOT)!r})
 import torch
 import train
 from detector.training import sources
-from detector.training import checkpoint as snapshot
-from detector.training import initial_network as start
+from detector.training import checkpoint, initial_network
 torch.set_num_threads(1)
-start.Architecture = partial(start.Architecture, "test_efficientnet")
+initial_network.Architecture = partial(initial_network.Architecture, "test_efficientnet")
 sources.PHANTOMS, sources.PHANTOM_SIZE = {COUNTS}, {SIZE}
 CHANGE
 sys.exit(train.main(sys.argv[1:]))
@@ -65,7 +63,7 @@ def small() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(start, "Architecture", SMALL)
+        patch.setattr(initial_network, "Architecture", SMALL)
         patch.setattr(sources, "PHANTOMS", COUNTS)
         patch.setattr(sources, "PHANTOM_SIZE", SIZE)
         yield
@@ -100,9 +98,10 @@ def assert_same_end(run: Path, other: Path) -> None:
 
 def test_a_run_on_phantoms_leaves_all_that_it_should(trained: Path) -> None:
     config = json.loads((trained / "config.json").read_text())
-    assert config["recipe"]["epochs"] == 2 and config["recipe"]["sizes"] == [64]
-    assert len(config["data_sha256"]) == 64 and config["precision"] == "float32"
-    commit = config["commit"]
+    asked, made = config["config"], config["provenance"]
+    assert asked["epochs"] == 2 and asked["sizes"] == [64] and asked["precision"] == "float32"
+    assert len(made["data_sha256"]) == 64 and made["precision"] == "float32"
+    commit = made["commit"]
     assert commit == "unknown" or len(commit.rstrip("+")) == 40
     with (trained / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -117,13 +116,14 @@ def test_its_weights_read_films(trained: Path) -> None:
     provenance = detector.config.provenance
     assert provenance["data"] == ["phantoms"] and provenance["init"] == "random"
     assert provenance["films"] == {"phantoms": COUNTS}
-    assert provenance["recipe"] == json.loads((trained / "config.json").read_text())["recipe"]
+    config, _ = read_run(trained)
+    assert provenance["recipe"] == config.recipe() and config.epochs == 2
     of_val = detector.config.metrics["val"]
     assert of_val["films"] == COUNTS["val"]
     assert of_val["balanced_threshold"] == of_val["fractured"] / of_val["films"]
-    assert provenance["told_from"] == {"pictures": ["drawn"], "number": 300, "views": 300}
+    assert provenance["ood_reference"] == {"images": ["drawn"], "number": 300, "views": 300}
     prediction = detector.predict(random_phantom(7, size=SIZE).pixels)
-    assert 0 <= prediction.probability <= 1 and prediction.heatmap.shape == SIZE
+    assert prediction.heatmap.shape == SIZE and 0 < prediction.probability < 1
 
 
 def in_the_second_epoch(patch: pytest.MonkeyPatch) -> None:
@@ -139,10 +139,10 @@ def between_best_and_last(patch: pytest.MonkeyPatch) -> None:
         written.append(path.name)
         if written[-2:] == ["best.safetensors", "last.safetensors"]:
             raise Killed
-        snapshot.write_snapshot(path, *rest)
+        checkpoint.write_checkpoint(path, *rest)
 
     written: list[str] = []
-    patch.setattr(train, "write_snapshot", write)
+    patch.setattr(train, "write_checkpoint", write)
 
 
 def before_the_export(patch: pytest.MonkeyPatch) -> None:
@@ -184,14 +184,14 @@ def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(
 def test_kill_9_while_a_checkpoint_is_written(tmp_path: Path, trained: Path) -> None:
     """The second ``last``: its file is half written when the process goes."""
     change = """
-whole = snapshot.os.fsync
+whole = checkpoint.os.fsync
 def kill(descriptor, count=[]):
     count.append(os.readlink(f"/proc/self/fd/{descriptor}"))
     if sum("last.safetensors" in name for name in count) == 2:
         os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
         os.kill(os.getpid(), signal.SIGKILL)
     whole(descriptor)
-snapshot.os.fsync = kill
+checkpoint.os.fsync = kill
 """
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT.replace("CHANGE", change), *TINY, "--runs", str(tmp_path)],
@@ -210,7 +210,7 @@ def test_a_full_disk_ends_the_run_with_its_reason(
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with pytest.MonkeyPatch.context() as patch:
         # Call 1: config; 2, 3, 4: best, last and metrics of epoch 1; then epoch 2.
-        patch.setattr(snapshot.os, "fsync", failing(os.fsync, at=5, error=full))
+        patch.setattr(checkpoint.os, "fsync", failing(os.fsync, at=5, error=full))
         assert train.main([*TINY, "--runs", str(tmp_path)]) == 1
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("train.py: ") and "No space left on device" in said
@@ -224,7 +224,7 @@ def test_a_finished_run_takes_more_epochs(tmp_path: Path, trained: Path) -> None
     run = Path(shutil.copytree(trained, tmp_path / "run"))
     assert train.main(["--resume", str(run), "--epochs", "3", "--workers", "0"]) == 0
     assert len((run / "metrics.csv").read_text().splitlines()) == 4
-    assert json.loads((run / "config.json").read_text())["recipe"]["epochs"] == 3
+    assert read_run(run)[0].epochs == 3
 
 
 @pytest.fixture(scope="module")
@@ -248,13 +248,13 @@ def test_a_folder_of_films_trains_from_a_file_into_weights(
     assert str(tmp_path) not in (tmp_path / "weights" / "config.json").read_text()
     # A run remembers where its weights go and what it started from.
     (run,) = (p for p in (tmp_path / "runs").iterdir() if (p / "config.json").exists())
-    saved = json.loads((run / "config.json").read_text())
-    assert saved["init"] == init.name and saved["data"] == [str(drawn)] and saved["out"] is None
+    config, _ = read_run(run)
+    assert config.init == Path(init.name) and config.data == (drawn,) and config.out is None
 
 
 def test_training_goes_on_from_a_folder_of_weights(tmp_path: Path, trained: Path) -> None:
     weights = trained / "weights"
-    begun = start.make_network(Recipe(), weights, pretrained=True)
+    begun = initial_network.make_network(TrainConfig(), weights, pretrained=True)
     known = read_weights(weights).network.state_dict()
     assert all(torch.equal(value, known[name]) for name, value in begun.state_dict().items())
 
@@ -264,11 +264,12 @@ def test_training_goes_on_from_a_folder_of_weights(tmp_path: Path, trained: Path
     said = f"weights {read_weights(weights).config.version}, sha256 "
     assert read_weights(run / "weights").config.provenance["init"].startswith(said)
     # What the folder holds later changes nothing of what the run began with.
-    config = json.loads((run / "config.json").read_text())
-    (run / "config.json").write_text(json.dumps(config | {"init": str(run / "weights")}))
+    kept = json.loads((run / "config.json").read_text())
+    kept["config"]["init"] = str(run / "weights")
+    (run / "config.json").write_text(json.dumps(kept))
     assert train.main(["--resume", str(run), "--precision", "float32"]) == 0
     again = read_weights(run / "weights").config.provenance["init"]
-    assert again == config["started_from"]
+    assert again == kept["provenance"]["init"]
 
 
 @pytest.mark.parametrize(("argv", "kept"), [([], 0), (["--keep", "last"], 1)])
@@ -277,12 +278,12 @@ def test_the_epoch_that_is_kept_is_the_best_or_the_last(
 ) -> None:
     monkeypatch.setattr(train, "selection", lambda row: 1 / row["epoch"])  # the first is the best
     assert train.main([*TINY, "--runs", str(tmp_path), *argv]) == 0
-    assert snapshot.read_snapshot(only_run(tmp_path) / "best.safetensors", {})["epoch"] == kept
+    assert checkpoint.read_checkpoint(only_run(tmp_path) / "best.safetensors", {})["epoch"] == kept
 
 
 def test_weights_of_another_architecture_are_no_start(trained: Path) -> None:
-    with pytest.raises(ValueError, match="the recipe asks for"):
-        start.make_network(Recipe(stride=16), trained / "weights", pretrained=False)
+    with pytest.raises(ValueError, match="the configuration asks for"):
+        initial_network.make_network(TrainConfig(stride=16), trained / "weights", pretrained=False)
 
 
 def test_a_split_that_leaks_is_refused_with_the_audits_sentence(
@@ -307,7 +308,7 @@ def test_a_split_that_leaks_is_refused_with_the_audits_sentence(
         (["--sizes", "100"], "multiples of 32"),
         (["--batch", "999"], "fewer than one --batch 999"),
         (["--stride", "5"], "stride must be 8 or 16"),
-        (["--strangers", "nowhere"], "--strangers nowhere: there is no such folder"),
+        (["--ood-images", "nowhere"], "--ood-images nowhere: there is no such folder"),
         (["--init", "nowhere"], "no ImageNet weights to start from at nowhere"),
     ],
 )
@@ -327,9 +328,9 @@ def test_resume_takes_its_data_from_the_run(capsys: pytest.CaptureFixture[str]) 
     assert end.value.code == 2 and "leave --data out" in capsys.readouterr().err
 
 
-def test_places_without_films_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_outlines_without_films_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        train.main(["--places", "places.json"])
+        train.main(["--outlines", "outlines.json"])
     assert end.value.code == 2 and "give their folder with --data" in capsys.readouterr().err
 
 
@@ -345,37 +346,9 @@ def test_a_checkpoint_that_is_damaged_ends_with_1(
 def test_a_loss_that_is_not_finite_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(train, "film_loss", lambda logit, *rest: logit.sum() * float("nan"))
+    monkeypatch.setattr(train, "image_loss", lambda logit, *rest: logit.sum() * float("nan"))
     assert train.main([*TINY, "--runs", str(tmp_path)]) == 1
     assert "the loss is nan at epoch 1, step 1" in capsys.readouterr().err
-
-
-def test_the_rate_warms_up_and_then_falls_to_zero() -> None:
-    recipe = Recipe(warmup=0.1)
-    optimizer = train.make_optimizer(EvidenceNetwork(SMALL()), recipe)
-
-    def head_rate(done: float) -> float:
-        train.set_rate(optimizer, recipe, done)
-        return optimizer.param_groups[-1]["lr"]
-
-    assert head_rate(0.05) == pytest.approx(recipe.head_lr / 2)
-    assert head_rate(0.1) == pytest.approx(recipe.head_lr)
-    assert head_rate(0.55) == pytest.approx(recipe.head_lr / 2)
-    assert head_rate(1.0) == pytest.approx(0)
-
-
-def test_every_weight_is_trained_once_and_norms_do_not_decay() -> None:
-    network, recipe = EvidenceNetwork(SMALL()), Recipe()
-    groups = train.make_optimizer(network, recipe).param_groups
-    held = [id(p) for group in groups for p in group["params"]]
-    assert len(held) == len(set(held)) == len(list(network.parameters()))
-    for group in groups:
-        assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
-    backbone = {id(p) for p in network.backbone.parameters()}
-    for group in groups:
-        rate = {recipe.backbone_lr if id(p) in backbone else recipe.head_lr
-                for p in group["params"]}
-        assert rate == {group["peak"]}
 
 
 def test_val_chooses_by_auc_and_half_of_pointing() -> None:

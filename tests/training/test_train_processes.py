@@ -21,15 +21,14 @@ from detector import FractureDetector
 from detector.model.architecture import Architecture
 from detector.model.network import EvidenceNetwork
 from detector.model.weights import read_weights
-from detector.training import initial_network as start
-from detector.training import sources
+from detector.training import initial_network, sources
 from detector.training.data.dataset import EpochDataset
 
 pytestmark = pytest.mark.slow  # every test waits for processes that import torch
 ROOT = Path(train.__file__).parent
 COUNTS, SIZE = {"train": 12, "val": 8}, (96, 80)
-TINY = ["--epochs", "2", "--sizes", "64", "--batch", "4", "--repeats", "1", "--crops", "12",
-        "--workers", "0", "--precision", "float32"]  # fmt: skip
+TINY = ["--epochs", "2", "--sizes", "64", "--batch", "4", "--repeats", "1",
+        "--negative-crops", "12", "--workers", "0", "--precision", "float32"]  # fmt: skip
 # So Accelerate calls several processes on one machine. Without a GPU they meet over gloo, on the
 # CPU; its --cpu starts one process, or several through MPI.
 LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
@@ -59,8 +58,7 @@ sys.path.insert(0, {str(ROOT)!r})
 import torch
 import train
 from detector.model.network import EvidenceNetwork
-from detector.training import sources
-from detector.training import initial_network as start
+from detector.training import initial_network, sources
 from detector.training.data.dataset import EpochDataset
 
 {inspect.getsource(keep_statistics)}
@@ -83,7 +81,7 @@ def write_notes():
         file.write(notes)
 
 torch.set_num_threads(1)
-start.Architecture = partial(start.Architecture, "test_efficientnet")
+initial_network.Architecture = partial(initial_network.Architecture, "test_efficientnet")
 sources.PHANTOMS, sources.PHANTOM_SIZE = {COUNTS}, {SIZE}
 EvidenceNetwork.train = keep_statistics
 EpochDataset.__getitem__ = note_draw
@@ -94,10 +92,10 @@ sys.exit(train.main(sys.argv[2:]))
 """
 # The second process goes without a word, in the second epoch.
 KILL = """
-def killed(optimizer, recipe, done):
+def killed(optimizer, config, done):
     if rank == "1" and done > 0.5:
         os.kill(os.getpid(), signal.SIGKILL)
-    rate(optimizer, recipe, done)
+    rate(optimizer, config, done)
 train.set_rate = killed
 """
 
@@ -143,7 +141,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[int,
 
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(start, "Architecture", partial(Architecture, "test_efficientnet"))
+        patch.setattr(initial_network, "Architecture", partial(Architecture, "test_efficientnet"))
         patch.setattr(sources, "PHANTOMS", COUNTS)
         patch.setattr(sources, "PHANTOM_SIZE", SIZE)
         patch.setattr(EvidenceNetwork, "train", keep_statistics)
@@ -166,7 +164,7 @@ def test_the_losses_are_those_of_one_process(
     alone, shared = rows_of(only_run(one[0])), rows_of(only_run(two))
     assert len(alone) == len(shared) == 2
     for left, right in zip(alone, shared, strict=True):
-        for name in ("loss", "film_loss", "place_loss"):
+        for name in ("loss", "image_loss", "location_loss"):
             assert float(right[name]) == pytest.approx(float(left[name]), rel=1e-5), name
 
 
@@ -204,6 +202,6 @@ def test_a_killed_process_ends_the_run_and_the_last_checkpoint_is_whole(tmp_path
     assert len(rows_of(run)) == 1 and not (run / "weights").exists()
     assert all(torch.isfinite(t).all() for t in load_file(run / "last.safetensors").values())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(start, "Architecture", partial(Architecture, "test_efficientnet"))
+        patch.setattr(initial_network, "Architecture", partial(Architecture, "test_efficientnet"))
         assert train.main(["--resume", str(run), "--workers", "0"]) == 0
     assert len(rows_of(run)) == 2 and (run / "weights" / "model.safetensors").exists()

@@ -176,7 +176,7 @@ def _verdicts(config: ModelConfig) -> str:
         "and rule-in for a specificity of 0.95 or more. The probability is calibrated at a "
         f"prevalence of {100 * cut.prevalence:.0f} %, that of the validation films. Colour and "
         f"boxes begin where the probability at a place reaches {cut.floor:.3f}, everywhere the "
-        "same: chosen so that three of four intact films show none."
+        "same: chosen so that three of four normal films show none."
     )
 
 
@@ -206,7 +206,7 @@ def _leakage(config: ModelConfig) -> Iterator[str]:
          "on and count in no figure"),
         ("used_without_split", "films of folders without a split were trained or validated on; "
          "they count in no figure"),
-        ("places_added", "fractured training films were given places that their data set does not "
+        ("outlines_added", "fractured training films were given outlines that their set does not "
          "have; they count in no figure"),
     ):
         if name in config.provenance:
@@ -233,7 +233,7 @@ def _training(config: ModelConfig) -> Iterator[str]:
     if isinstance(recipe, Mapping):
         yield "\n".join(table(["recipe", "value"], flat(recipe)))
     shown = {"recipe", "leakage", "left_out_of_training", "seen_in_training",
-             "used_without_split", "places_added", "trained", "commit", "data_sha256"}
+             "used_without_split", "outlines_added", "trained", "commit", "data_sha256"}
     rest = {k: v for k, v in config.provenance.items() if k not in shown}
     if rest:
         yield "\n".join(table(["provenance", "value"], flat(rest)))

@@ -28,7 +28,7 @@ SUBGROUP_FRACTURED = 8  # fewer say too little
 SUBGROUP_LEAST = 5  # as many are enough where the whole interval lies below all films
 PROMISES = (  # what the operating points were chosen for: point, figure, mark, its films in words
     ("rule_out", "sensitivity", 0.95, "fractures are found at the rule-out point"),
-    ("rule_in", "specificity", 0.95, "intact films lie below the rule-in point"),
+    ("rule_in", "specificity", 0.95, "normal films lie below the rule-in point"),
 )
 PROMISED_FILMS = 15  # of a source; fewer say too little
 ECE_MARK = 0.05
@@ -45,7 +45,7 @@ SOURCES = {
 _WHAT = {
     "auc": "the AUC is {number}",
     "sensitivity": "{percent} of fractures are found at the balanced operating point",
-    "specificity": "{percent} of intact films are called so at the balanced operating point",
+    "specificity": "{percent} of normal films are called so at the balanced operating point",
     "pointing": "the hottest point of the heatmap lies on the fracture, or within the tolerance "
     "around it, in {percent} of fractured films",
     "pointing_strict": "the hottest point lies within the fracture's box in {percent} of films",

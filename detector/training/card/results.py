@@ -235,7 +235,7 @@ def _weak(metrics: Figures, sources: Mapping[str, Figures]) -> Iterator[str]:
         yield "\n".join(f"- {sentence}" for sentence in sentences)
     for key, title in (
         ("missed", "The surest of the missed fractures ('no fracture seen')"),
-        ("false_alarms", "The surest false alarms ('fracture likely' on an intact film)"),
+        ("false_alarms", "The surest false alarms ('fracture likely' on a normal film)"),
     ):
         rows = [
             [failure["film"], source_name(name), f"{failure['probability']:.3f}", failure["what"]]

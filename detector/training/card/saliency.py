@@ -48,7 +48,7 @@ def _regions(froc: Figures, figures: Figures) -> Iterator[str]:
             yield (f"On {f['films']} {source_name(name)} with {f['fractures']} boxed fractures the "
                    f"boxes that are shown mark {percent(found)} of the fractures (IoU from 0.1), "
                    f"with {number(false)} false boxes per film."
-                   + (" No intact film is among them, where every box would be false, so these "
+                   + (" No normal film is among them, where every box would be false, so these "
                       "figures flatter." if all_broken else ""))
     if measured:
         rows = [

@@ -21,10 +21,10 @@ DATA = """\
   longest side at most 768 px, films whose copies carry both labels left out.
 - **sr2022**: fractured limb films from the web with fracture boxes (Roboflow Universe, 'Science
   Research 2022: bone fracture detection', tagged CC BY 4.0; the pictures' own licence is not
-  verified, so they are never redistributed). No intact films.
+  verified, so they are never redistributed). No normal films.
 - **wrist** and **other**: the pictures of the Kaggle set 'Fracture Multi-Region X-Ray Data'
   (bmadushanirodrigo; ODC-By 1.0 claimed), each picture once, without those that FracAtlas or
-  sr2022 hold. `wrist`: children's wrists and forearms of one style, intact and fractured, many of
+  sr2022 hold. `wrist`: children's wrists and forearms of one style, normal and fractured, many of
   the fractures subtle buckle and greenstick ones. `other`: web pictures, nearly all fractured;
   class goes with source and region there, so sensitivity and specificity stand apart and there is
   no AUC. Labels as published, without outlines; for training, boxes of the fractured wrists were
@@ -48,7 +48,7 @@ LIMITS = """\
 - **A shortcut in the data.** Nearly all FracAtlas films with metal hardware are fractured; figures
   without hardware stand beside the others.
 - **Styles that nobody trained on.** Other hospitals, devices and ways of exporting move the score;
-  intact films of an unseen style are called fractured more often. Check it on films of your own
+  normal films of an unseen style are called fractured more often. Check it on films of your own
   before you rely on it, and choose thresholds of your own.
 - **Prevalence.** The probability holds for a share of fractured films like that of the validation
   films; where fractures are rarer or commoner, the page's pre-test slider applies Bayes' rule.

@@ -1,7 +1,7 @@
 """Appearance of a training sample: what differs between hospitals, screens and web pages.
 
 Every function takes and returns a canvas (H, W) uint8. Nothing here moves the bone, so outlines
-stay valid. Marks (letters, arrows, metal, casts, borders) are drawn on intact and fractured films
+stay valid. Marks (letters, arrows, metal, casts, borders) are drawn on normal and fractured films
 alike, so that none of them becomes a sign of a fracture.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 _LEVELS = np.arange(256, dtype=np.float32)
 
 
-def random_style(
+def random_appearance(
     rng: np.random.Generator, canvas: np.ndarray, reference: np.ndarray | None = None
 ) -> np.ndarray:
     """A random appearance; ``reference`` is another film whose histogram may be taken on."""

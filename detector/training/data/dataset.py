@@ -18,19 +18,26 @@ from torch.utils.data import Dataset
 
 from detector.errors import RadiographError
 from detector.io.radiograph import load_radiograph
-from detector.training.config import Recipe
-from detector.training.data.appearance import random_style
+from detector.training.config import TrainConfig
+from detector.training.data.appearance import random_appearance
 from detector.training.data.records import FilmRecord
-from detector.training.data.spatial import Places, Target, View, make_target, random_warp, warp_film
+from detector.training.data.spatial import (
+    Outlines,
+    Target,
+    View,
+    make_target,
+    random_warp,
+    warp_film,
+)
 
 
 @dataclass(frozen=True)
 class CachedFilm:
-    """A film in memory: grey uint8 (H, W), and its fractures in those pixels."""
+    """A film in memory: grey uint8 (H, W), and the outlines of its fractures in those pixels."""
 
     record: FilmRecord
     pixels: np.ndarray
-    places: Places
+    outlines: Outlines
 
 
 def read_film(record: FilmRecord, longest: int) -> CachedFilm:
@@ -44,10 +51,10 @@ def read_film(record: FilmRecord, longest: int) -> CachedFilm:
     if scale < 1:
         size = round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    places = Places.of(record.boxes, record.outlines)
+    outlines = Outlines.of(record.boxes, record.outlines)
     matrix = np.array([[scale, 0, 0], [0, scale, 0]])
     grey = np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
-    return CachedFilm(record, grey, places.moved(matrix))
+    return CachedFilm(record, grey, outlines.moved(matrix))
 
 
 def cache_films(
@@ -69,52 +76,55 @@ def cache_films(
 
 
 @dataclass(frozen=True)
-class Draw:
-    """One sample of an epoch: which film, and what of it."""
+class SampleSpec:
+    """One sample of an epoch: the film's index, and what of the film is shown."""
 
     film: int
     view: View
 
 
-def plan_epoch(films: Sequence[CachedFilm], recipe: Recipe, epoch: int) -> list[Draw]:
-    """The draws of one epoch, shuffled; see ``Recipe`` for what it holds.
+def plan_epoch(films: Sequence[CachedFilm], config: TrainConfig, epoch: int) -> list[SampleSpec]:
+    """The samples of one epoch, shuffled; see ``TrainConfig`` for what it holds.
 
-    How much of a film is shown must not tell its label. So as large a share of the intact films as
-    of the fractured ones is shown close; close-ups beside fractures come to them. Where a source
-    has fractures without a known place, of which nothing may be cut off, as large a share of its
-    intact films is shown whole too; but half of them at most where other fractures are shown
-    close, as a style of which only whole films were ever taught is read badly close.
+    How much of a film is shown must not tell its label, so in each source the same fraction of the
+    normal and of the fractured films is shown close. Of a fracture without an outline nothing may
+    be cut off, so it is shown in full, and the same fraction of the source's normal films with it.
+    That is half of them at most where other fractures are shown close: an appearance that was only
+    ever taught in full is read badly from close.
     """
-    rng = np.random.default_rng([recipe.seed, epoch, 2**31])
-    shown: list[Draw] = []
-    plenty: list[Draw] = []
-    aside: list[Draw] = []
-    everywhere = [i for i, film in enumerate(films) if film.places.polygons]
+    rng = np.random.default_rng([config.seed, epoch, 2**31])
+    samples: list[SampleSpec] = []
+    plenty: list[SampleSpec] = []
+    crops: list[SampleSpec] = []
+    all_outlined = [i for i, film in enumerate(films) if film.outlines.polygons]
     for indices in by_source(films):
-        intact = [i for i in indices if not films[i].record.fractured]
+        normal = [i for i in indices if not films[i].record.fractured]
         fractured = [i for i in indices if films[i].record.fractured]
-        located = [i for i in fractured if films[i].places.polygons]
-        views = dict.fromkeys(intact + located, View.FREE)
-        views |= dict.fromkeys(set(fractured) - set(located), View.WHOLE)
-        chosen = _choose(rng, located, round(recipe.close * len(located)))
-        views |= dict.fromkeys(chosen, View.FOCUS)
-        whole = 1 - len(located) / len(fractured) if fractured else 0.0
-        whole = min(whole, 0.5) if everywhere else whole
-        order = list(_choose(rng, intact, len(intact)))
-        cut = round(whole * len(intact))
-        close = round(recipe.close * (len(intact) - cut))
-        views |= dict.fromkeys(order[:cut], View.WHOLE)
-        views |= dict.fromkeys(order[cut:cut + close], View.ASIDE)
+        outlined = [i for i in fractured if films[i].outlines.polygons]
+        views = dict.fromkeys(normal + outlined, View.RANDOM)
+        views |= dict.fromkeys(set(fractured) - set(outlined), View.FULL)
+        chosen = _choose(rng, outlined, round(config.lesion_crop_fraction * len(outlined)))
+        views |= dict.fromkeys(chosen, View.LESION)
+        full_fraction = 1 - len(outlined) / len(fractured) if fractured else 0.0
+        full_fraction = min(full_fraction, 0.5) if all_outlined else full_fraction
+        order = list(_choose(rng, normal, len(normal)))
+        full = round(full_fraction * len(normal))
+        close = round(config.lesion_crop_fraction * (len(normal) - full))
+        views |= dict.fromkeys(order[:full], View.FULL)
+        views |= dict.fromkeys(order[full:full + close], View.NEGATIVE)
         if len(indices) < 100:
-            shown += [Draw(i, views[i]) for i in indices] * recipe.repeats
+            samples += [SampleSpec(i, views[i]) for i in indices] * config.repeats
         else:
-            shown += [Draw(i, views[i]) for i in fractured]
-            plenty += [Draw(i, views[i]) for i in intact]
-        lacking = max(0, len(fractured) - len(intact))
-        aside += [Draw(i, View.ASIDE) for i in _choose(rng, located, lacking)]
-    draws = shown + aside + [plenty[k] for k in _choose(rng, range(len(plenty)), recipe.intact)]
-    draws += [Draw(i, View.ASIDE) for i in _choose(rng, everywhere, recipe.crops)]
-    return [draws[i] for i in rng.permutation(len(draws))]
+            samples += [SampleSpec(i, views[i]) for i in fractured]
+            plenty += [SampleSpec(i, views[i]) for i in normal]
+        lacking = max(0, len(fractured) - len(normal))
+        crops += [SampleSpec(i, View.NEGATIVE) for i in _choose(rng, outlined, lacking)]
+    samples += crops
+    chosen = _choose(rng, range(len(plenty)), config.negatives_per_epoch)
+    samples += [plenty[k] for k in chosen]
+    chosen = _choose(rng, all_outlined, config.negative_crops)
+    samples += [SampleSpec(i, View.NEGATIVE) for i in chosen]
+    return [samples[i] for i in rng.permutation(len(samples))]
 
 
 def by_source(films: Sequence[CachedFilm]) -> list[list[int]]:
@@ -132,68 +142,69 @@ def _choose(rng: np.random.Generator, indices: Sequence[int], count: int) -> Ite
 class EpochDataset(Dataset):
     """The samples of one epoch.
 
-    Each item: film (1, H, W) float32 in [0, 1]; label and its weight, float32 scalars; place target
-    and its weight, float32 (h, w).
+    Each item: canvas (1, H, W) float32 in [0, 1]; label and its weight, float32 scalars; the target
+    of the map's cells and its weight, float32 (h, w).
     """
 
-    def __init__(self, films: Sequence[CachedFilm], recipe: Recipe, epoch: int):
-        self.films, self.recipe, self.epoch = films, recipe, epoch
-        self.draws = plan_epoch(films, recipe, epoch)
+    def __init__(self, films: Sequence[CachedFilm], config: TrainConfig, epoch: int):
+        self.films, self.config, self.epoch = films, config, epoch
+        self.samples = plan_epoch(films, config, epoch)
         self.sources = by_source(films)
-        self.canvas = recipe.canvas(epoch)
-        self.intact = [
-            draw for draw in self.draws
-            if draw.view is View.ASIDE or not films[draw.film].record.fractured
+        self.canvas = config.canvas(epoch)
+        self.negatives = [
+            sample for sample in self.samples
+            if sample.view is View.NEGATIVE or not films[sample.film].record.fractured
         ]
 
     def __len__(self) -> int:
-        return len(self.draws)
+        return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        rng = np.random.default_rng([self.recipe.seed, self.epoch, index])
-        canvas, target = self.sample(rng, self.draws[index])
+        rng = np.random.default_rng([self.config.seed, self.epoch, index])
+        canvas, target = self.draw(rng, self.samples[index])
         return (
             torch.from_numpy(canvas)[None].float() / 255,
-            torch.tensor(target.film),
-            torch.tensor(target.film_weight),
-            torch.from_numpy(target.places),
-            torch.from_numpy(target.place_weight),
+            torch.tensor(target.label),
+            torch.tensor(target.label_weight),
+            torch.from_numpy(target.cells),
+            torch.from_numpy(target.cell_weight),
         )
 
-    def sample(self, rng: np.random.Generator, draw: Draw) -> tuple[np.ndarray, Target]:
+    def draw(self, rng: np.random.Generator, sample: SampleSpec) -> tuple[np.ndarray, Target]:
         """Canvas (H, W) uint8 and its target: one film, or a pair."""
-        if self.intact and rng.random() < self.recipe.pairs:
-            return self._pair(rng, draw)
-        return self._single(rng, draw, self.canvas)
+        if self.negatives and rng.random() < self.config.pair_fraction:
+            return self._pair(rng, sample)
+        return self._single(rng, sample, self.canvas)
 
     def _single(
-        self, rng: np.random.Generator, draw: Draw, canvas: tuple[int, int]
+        self, rng: np.random.Generator, sample: SampleSpec, canvas: tuple[int, int]
     ) -> tuple[np.ndarray, Target]:
-        film = self.films[draw.film]
-        matrix = random_warp(rng, film.pixels.shape, canvas, film.places, draw.view)
+        film = self.films[sample.film]
+        matrix = random_warp(rng, film.pixels.shape, canvas, film.outlines, sample.view)
         pixels = warp_film(film.pixels, matrix, canvas)
         # Every source lends its grey levels equally often, however few films it has.
         source = self.sources[int(rng.integers(len(self.sources)))]
         reference = self.films[source[int(rng.integers(len(source)))]].pixels
-        pixels = random_style(rng, pixels, reference)
-        moved = film.places.moved(matrix)
-        return pixels, make_target(moved, film.record.fractured, canvas, self.recipe.stride)
+        pixels = random_appearance(rng, pixels, reference)
+        moved = film.outlines.moved(matrix)
+        return pixels, make_target(moved, film.record.fractured, canvas, self.config.stride)
 
-    def _pair(self, rng: np.random.Generator, draw: Draw) -> tuple[np.ndarray, Target]:
-        """Two films on one canvas, as in Mosaic (Bochkovskiy et al. 2020); the second is intact.
+    def _pair(self, rng: np.random.Generator, sample: SampleSpec) -> tuple[np.ndarray, Target]:
+        """Two films on one canvas, as in Mosaic (Bochkovskiy et al. 2020), the second a negative.
 
-        So the rest of a canvas, and the style of its other half, say nothing of a fracture, and a
-        film that lies across is seen as it lies. A pair is as often fractured as one film.
+        Neither the rest of a canvas nor the appearance of its other half then says anything of a
+        fracture, and a film that lies across is seen as it lies. A pair is as often fractured as
+        one film.
         """
-        partner = self.intact[int(rng.integers(len(self.intact)))]
+        partner = self.negatives[int(rng.integers(len(self.negatives)))]
         axis = int(rng.random() < 0.3)  # mostly one above the other: a half then lies across
         side = self.canvas[axis]
-        unit = 16  # a place of the evidence never lies on both films, at either stride
-        cut = int(np.clip(round(side * rng.uniform(0.4, 0.6) / unit), 1, side // unit - 1)) * unit
+        step = 16  # a cell of the map never lies on both films, at either stride
+        cut = int(np.clip(round(side * rng.uniform(0.4, 0.6) / step), 1, side // step - 1)) * step
         sides = [cut, side - cut]
         shapes = [tuple(part if k == axis else whole for k, whole in enumerate(self.canvas))
                   for part in sides]
-        halves = [self._single(rng, d, s) for d, s in zip((draw, partner), shapes, strict=True)]
+        halves = [self._single(rng, d, s) for d, s in zip((sample, partner), shapes, strict=True)]
         if rng.random() < 0.5:
             halves.reverse()
         (first, target), (second, other) = halves

@@ -3,7 +3,7 @@
 ``read_films`` recognises the layout by itself:
 
 - manifest: ``manifest.csv`` (file, split, fractured, duplicate_group, ...), ``images/`` and, where
-  places are known, ``annotations.json`` (COCO);
+  fractures are outlined, ``annotations.json`` (COCO);
 - FracAtlas as published (doi 10.6084/m9.figshare.22363012): ``images/Fractured``,
   ``images/Non_fractured``, ``dataset.csv``, ``Annotations/COCO JSON/*.json``;
 - multi-region: ``{train,val,test}/{fractured,not fractured}``;
@@ -42,7 +42,7 @@ LAYOUTS = (
     "images/Non_fractured, dataset.csv); the multi-region layout ({train,val,test}/{fractured,"
     "not fractured}); a folder with one subfolder per class, such as fractured/ and normal/"
 )
-Places = dict[str, tuple[np.ndarray, tuple[np.ndarray | None, ...]]]
+Annotations = dict[str, tuple[np.ndarray, tuple[np.ndarray | None, ...]]]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class FilmSet:
     unreadable: tuple[Unreadable, ...]
 
 
-def read_annotations(path: Path, folders: bool = False) -> Places:
+def read_annotations(path: Path, folders: bool = False) -> Annotations:
     """COCO json -> file name -> (boxes (N, 4), outlines), in the pixels of those images.
 
     ``folders``: the names keep the folders that they have in the file.
@@ -78,41 +78,43 @@ def read_annotations(path: Path, folders: bool = False) -> Places:
     return {n: (np.asarray(boxes[n], np.float64), tuple(outlines[n])) for n in boxes}
 
 
-def _nowhere() -> tuple[np.ndarray, tuple[np.ndarray | None, ...]]:
+def _none() -> tuple[np.ndarray, tuple[np.ndarray | None, ...]]:
     return np.zeros((0, 4)), ()
 
 
-def with_places(records: Sequence[FilmRecord], path: Path) -> list[FilmRecord]:
-    """The records, and for fractured films without a place those of a COCO json of its own.
+def with_outlines(records: Sequence[FilmRecord], path: Path) -> list[FilmRecord]:
+    """The records, with the outlines of a separate COCO json for fractured films that have none.
 
     Its images are named as the records' keys are: the data set's folder and the film's name there.
 
     Raises:
-        ValueError: the file is no COCO json, or names no film of the records that lacks a place.
+        ValueError: the file is no COCO json, or names no fractured film without an outline.
     """
     try:
-        places = read_annotations(path, folders=True)
+        annotations = read_annotations(path, folders=True)
     except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is no COCO file of places: {error}") from error
-    placed = [
-        record if record.located or record.key not in places
-        else replace(record, boxes=places[record.key][0], outlines=places[record.key][1])
+        raise ValueError(f"{path} is no COCO file of outlines: {error}") from error
+    outlined = [
+        record if record.located or record.key not in annotations
+        else replace(record, boxes=annotations[record.key][0], outlines=annotations[record.key][1])
         for record in records
     ]
-    if not any(new is not old for new, old in zip(placed, records, strict=True)):
-        raise ValueError(f"{path} names no fractured film without a place, as 'folder/film.jpg'.")
-    return placed
+    if not any(new is not old for new, old in zip(outlined, records, strict=True)):
+        raise ValueError(
+            f"{path} names no fractured film without an outline, as 'folder/film.jpg'."
+        )
+    return outlined
 
 
 def read_manifest(folder: Path) -> list[FilmRecord]:
     """The manifest layout: ``manifest.csv`` (file, split, fractured, duplicate_group, ...),
-    ``images/`` and, where places are known, ``annotations.json`` (COCO)."""
+    ``images/`` and, where fractures are outlined, ``annotations.json`` (COCO)."""
     coco = folder / "annotations.json"
-    places = read_annotations(coco) if coco.exists() else {}
+    annotations = read_annotations(coco) if coco.exists() else {}
     records = []
     with (folder / "manifest.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            boxes, outlines = places.get(row["file"], _nowhere())
+            boxes, outlines = annotations.get(row["file"], _none())
             records.append(
                 FilmRecord(
                     path=folder / "images" / row["file"],
@@ -170,7 +172,7 @@ def _films(folder: Path) -> list[Path]:
 
 
 def _read_classes(folder: Path, root: Path, split: str | None = None) -> list[FilmRecord]:
-    """The films of a folder of two classes, named by their place under ``root``: the data set."""
+    """The films of a folder of two classes, named by their path under ``root``: the data set."""
     return [
         FilmRecord(path=path, source=root.name, fractured=fractured, split=split,
                    name=path.relative_to(root).as_posix())
@@ -211,15 +213,15 @@ def read_fracatlas(folder: Path) -> list[FilmRecord]:
         for row in csv.DictReader(file):
             name = row.pop("image_id")
             attributes[name] = {k: v for k, v in row.items() if k != "fractured"}
-    places: Places = {}
+    annotations: Annotations = {}
     for path in sorted(folder.rglob("*.json")):
         try:
-            places.update(read_annotations(path))
+            annotations.update(read_annotations(path))
         except (KeyError, TypeError, AttributeError, ValueError):
             log.info("%s is no COCO file and was left out", path.name)
     records = []
     for record in _read_classes(folder / "images", folder):
-        boxes, outlines = places.get(record.path.name, _nowhere())
+        boxes, outlines = annotations.get(record.path.name, _none())
         own = attributes.get(record.path.name, {})
         # No file name repeats in this set, so a film is known by it wherever its folder lies.
         records.append(

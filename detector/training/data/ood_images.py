@@ -1,7 +1,7 @@
 """Pictures that are no limb films: what the scope check is fitted on, and what it must refuse.
 
 Drawn ones are the same on every machine: parts of photographs that come with scikit-learn and
-Matplotlib, documents, screenshots, noise, blank pictures. ``folder_pictures`` reads other ones.
+Matplotlib, documents, screenshots, noise, blank pictures. ``folder_images`` reads other ones.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _coloured(rng: np.random.Generator) -> np.ndarray:
     return picture
 
 
-def drawn_pictures(count: int = COUNT) -> dict[str, list[np.ndarray]]:
+def drawn_images(count: int = COUNT) -> dict[str, list[np.ndarray]]:
     """Kind -> ``count`` pictures, uint8 (H, W) or RGB (H, W, 3)."""
     photographs = _photographs()
 
@@ -131,7 +131,7 @@ def drawn_pictures(count: int = COUNT) -> dict[str, list[np.ndarray]]:
     }
 
 
-def folder_pictures(folder: Path) -> list[Path]:
+def folder_images(folder: Path) -> list[Path]:
     """The files of a folder of pictures to refuse, such as chest films and CT slices.
 
     Of a folder whose manifest gives a ``picture_role``, those marked ``not_limb``, each once.
@@ -148,14 +148,14 @@ def folder_pictures(folder: Path) -> list[Path]:
 _VIEWS = 12  # of one picture at most: the whole, then parts
 
 
-def other_pictures(
+def reference_images(
     folders: Sequence[Path], seed: int, most: int = 300
 ) -> Iterator[tuple[str, np.ndarray]]:
     """What a film is told from: the name of a picture and its pixels (H, W), float32 in [0, 1].
 
     At most ``most`` from each folder: its pictures whole, in random order, then parts of them.
     Files that are no pictures and blank ones are passed over. Without folders documents,
-    screenshots and noise are drawn, other ones than ``drawn_pictures`` has.
+    screenshots and noise are drawn, other ones than ``drawn_images`` has.
 
     Raises:
         ValueError: a folder has no picture.
@@ -167,7 +167,7 @@ def other_pictures(
                 yield f"drawn {number} {one}", picture.astype(np.float32) / 255
     for folder in folders:
         rng = np.random.default_rng(seed)
-        files = folder_pictures(folder)
+        files = folder_images(folder)
         files = [files[i] for i in rng.permutation(len(files))]
         found = 0
         for view, path in product(range(_VIEWS), files):

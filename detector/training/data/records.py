@@ -35,7 +35,7 @@ class FilmRecord:
 
     @property
     def located(self) -> bool:
-        """Whether every fracture of the film has a known place (true for an intact film)."""
+        """Whether every fracture of the film has a known place (true for a normal film)."""
         return not self.fractured or len(self.boxes) > 0
 
     @property

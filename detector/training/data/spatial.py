@@ -12,22 +12,22 @@ _SHIFT = 4  # fractional bits of the polygon rasteriser
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where the fractures of a film are: one polygon (M, 2) x, y each, film pixels."""
+class Outlines:
+    """The fractures of a film: one polygon (M, 2) x, y each, in film pixels."""
 
     polygons: tuple[np.ndarray, ...] = ()
 
     @classmethod
-    def of(cls, boxes: np.ndarray, outlines: tuple[np.ndarray | None, ...]) -> Places:
+    def of(cls, boxes: np.ndarray, outlines: tuple[np.ndarray | None, ...]) -> Outlines:
         """Outlines where they are known, else the ellipse inscribed in the box."""
         polygons = []
         for box, outline in zip(boxes, outlines, strict=True):
             polygons.append(_ellipse(box) if outline is None or len(outline) < 3 else outline)
         return cls(tuple(np.asarray(p, np.float64) for p in polygons))
 
-    def moved(self, matrix: np.ndarray) -> Places:
-        """The same places after the affine ``matrix`` (2, 3)."""
-        return Places(tuple(p @ matrix[:, :2].T + matrix[:, 2] for p in self.polygons))
+    def moved(self, matrix: np.ndarray) -> Outlines:
+        """The same outlines after the affine ``matrix`` (2, 3)."""
+        return Outlines(tuple(p @ matrix[:, :2].T + matrix[:, 2] for p in self.polygons))
 
 
 def _ellipse(box: np.ndarray) -> np.ndarray:
@@ -42,53 +42,55 @@ def _ellipse(box: np.ndarray) -> np.ndarray:
 class Target:
     """What the network is taught on one canvas.
 
-    ``film``: 0 or 1; ``film_weight``: 0 where the label of the visible part is not known;
-    ``places`` (h, w) in {0, 1} and ``place_weight`` (h, w) in [0, 1] over the evidence map.
+    ``label``: 0 or 1. ``label_weight``: 0 where the label of the visible part is not known.
+    ``cells`` (h, w) in {0, 1} and ``cell_weight`` (h, w) in [0, 1]: the evidence map's.
     """
 
-    film: float
-    film_weight: float
-    places: np.ndarray
-    place_weight: np.ndarray
+    label: float
+    label_weight: float
+    cells: np.ndarray
+    cell_weight: np.ndarray
 
     def beside(self, other: Target, axis: int) -> Target:
         """The target of both canvases put together, ``other`` below (axis 0) or right (1).
 
-        One fracture makes the whole fractured; it is intact where both are known to be.
+        It is fractured if one of them is, and normal if both are known to be.
         """
-        known_fractured = max(self.film * self.film_weight, other.film * other.film_weight)
+        known_fractured = max(self.label * self.label_weight, other.label * other.label_weight)
         return Target(
             known_fractured,
-            max(known_fractured, min(self.film_weight, other.film_weight)),
-            np.concatenate([self.places, other.places], axis),
-            np.concatenate([self.place_weight, other.place_weight], axis),
+            max(known_fractured, min(self.label_weight, other.label_weight)),
+            np.concatenate([self.cells, other.cells], axis),
+            np.concatenate([self.cell_weight, other.cell_weight], axis),
         )
 
 
 class View(Enum):
     """What of a film a sample shows.
 
-    FREE keeps a fracture in view nearly always; WHOLE cuts nothing off; ASIDE is a close-up as far
-    from every fracture as a few draws find, FOCUS one of a fracture. How much of a film is shown
-    must not be a sign of its label, see ``plan_epoch``.
+    RANDOM keeps a fracture in view nearly always. FULL cuts nothing off. NEGATIVE is a close-up as
+    far from every fracture as a few tries find. LESION is a close-up of a fracture. How much of a
+    film is shown must not be a sign of its label, see ``plan_epoch``.
     """
 
-    FREE = "free"
-    WHOLE = "whole"
-    ASIDE = "aside"
-    FOCUS = "focus"
+    RANDOM = "random"
+    FULL = "full"
+    NEGATIVE = "negative"
+    LESION = "lesion"
 
 
 _CLOSE = (1.2, 2.6)
 # Ranges; 1: the film fits the canvas.
-_ZOOM = {View.FREE: (0.8, 1.9), View.WHOLE: (0.75, 1.0), View.ASIDE: _CLOSE, View.FOCUS: _CLOSE}
+_ZOOM = {
+    View.RANDOM: (0.8, 1.9), View.FULL: (0.75, 1.0), View.NEGATIVE: _CLOSE, View.LESION: _CLOSE,
+}
 
 
 def random_warp(
     rng: np.random.Generator,
     shape: tuple[int, int],
     canvas: tuple[int, int],
-    places: Places,
+    outlines: Outlines,
     view: View,
 ) -> np.ndarray:
     """A random affine matrix (2, 3) from film pixels to canvas pixels.
@@ -107,7 +109,7 @@ def random_warp(
     fit = min(rows / turned[0], cols / turned[1])
     low, high = _ZOOM[view]
     zoom = fit * np.exp(rng.uniform(np.log(low), np.log(high)))
-    tilt = float(np.clip(rng.normal(0, 5 if view is View.WHOLE else 10), -30, 30))
+    tilt = float(np.clip(rng.normal(0, 5 if view is View.FULL else 10), -30, 30))
     angle = np.deg2rad(90 * quarter + tilt)
     stretch = np.exp(rng.uniform(-0.1, 0.1, size=2))
     flip = np.array([-1.0 if rng.random() < 0.5 else 1.0, -1.0 if rng.random() < 0.15 else 1.0])
@@ -116,25 +118,25 @@ def random_warp(
 
     middle = np.array([cols / 2, rows / 2])
     extent = np.abs(linear) @ np.array([width, height])
-    if view is View.WHOLE:  # turned and stretched, the film may have outgrown the canvas
+    if view is View.FULL:  # turned and stretched, the film may have outgrown the canvas
         shrink = min(1.0, float((middle * 2 / extent).min()))
         linear, extent = linear * shrink, extent * shrink
         slack = np.maximum(middle - extent / 2, 0)
     else:
         slack = np.abs(extent - middle * 2) / 2 + 0.04 * middle
     centre = np.array([width / 2, height / 2])
-    if view is View.FOCUS and places.polygons:
-        polygon = places.polygons[int(rng.integers(len(places.polygons)))]
-        place = (polygon.min(axis=0) + polygon.max(axis=0)) / 2
-        return _onto(rng, linear, centre, place, middle, slack)
-    avoid = view is View.ASIDE
+    if view is View.LESION and outlines.polygons:
+        polygon = outlines.polygons[int(rng.integers(len(outlines.polygons)))]
+        lesion = (polygon.min(axis=0) + polygon.max(axis=0)) / 2
+        return _brought_into_view(rng, linear, centre, lesion, middle, slack)
+    avoid = view is View.NEGATIVE
     best, best_seen = None, None
-    for _ in range(6 if places.polygons else 1):
+    for _ in range(6 if outlines.polygons else 1):
         offset = middle + rng.uniform(-slack, slack) - linear @ centre
         matrix = np.concatenate([linear, offset[:, None]], axis=1)
-        if not places.polygons:
+        if not outlines.polygons:
             return matrix
-        seen = max(_visible(p, canvas) for p in places.moved(matrix).polygons)
+        seen = max(_visible(p, canvas) for p in outlines.moved(matrix).polygons)
         if best is None or (seen < best_seen if avoid else seen > best_seen):
             best, best_seen = matrix, seen
         if (avoid and best_seen == 0) or (not avoid and (best_seen > 0.9 or rng.random() < 0.02)):
@@ -142,19 +144,22 @@ def random_warp(
     return best
 
 
-def _onto(
-    rng: np.random.Generator, linear: np.ndarray, centre: np.ndarray, place: np.ndarray,
+def _brought_into_view(
+    rng: np.random.Generator, linear: np.ndarray, centre: np.ndarray, point: np.ndarray,
     middle: np.ndarray, slack: np.ndarray,
 ) -> np.ndarray:
-    """The matrix that brings ``place`` somewhere into the inner canvas, no further off the film
-    than other views go."""
-    wanted = middle * 2 * rng.uniform(0.2, 0.8, size=2) - linear @ place
+    """The affine matrix (2, 3) that moves ``point`` of the film to a random point of the canvas.
+
+    The point lies within the inner three fifths of the canvas, unless the view would then leave
+    the film by more than ``slack``.
+    """
+    wanted = middle * 2 * rng.uniform(0.2, 0.8, size=2) - linear @ point
     offset = np.clip(wanted + linear @ centre - middle, -slack, slack) + middle - linear @ centre
     return np.concatenate([linear, offset[:, None]], axis=1)
 
 
 def _visible(polygon: np.ndarray, canvas: tuple[int, int]) -> float:
-    """Share of the polygon's bounding box that lies on the canvas."""
+    """Fraction of the polygon's bounding box that lies on the canvas."""
     low, high = polygon.min(axis=0), polygon.max(axis=0)
     size = np.maximum(high - low, 1e-6)
     inside = np.minimum(high, [canvas[1], canvas[0]]) - np.maximum(low, 0)
@@ -179,22 +184,22 @@ def warp_film(pixels: np.ndarray, matrix: np.ndarray, canvas: tuple[int, int]) -
 
 
 def make_target(
-    places: Places, fractured: bool, canvas: tuple[int, int], stride: int
+    outlines: Outlines, fractured: bool, canvas: tuple[int, int], stride: int
 ) -> Target:
-    """The target of a canvas whose fractures lie at ``places`` (canvas pixels).
+    """The target of a canvas with these fractures (canvas pixels).
 
-    A cell is positive when a third of it is fracture (or it is the best covered one of a fracture
-    in view), left out of the loss when less of it is, negative otherwise. A fracture that is cut
-    by the border leaves the film's label open. A fractured film without known places teaches its
-    label only.
+    A cell is positive when a third of it is fracture, or when it is the best covered cell of a
+    fracture in view. It is left out of the loss when less of it is fracture, and negative
+    otherwise. A fracture that is cut by the border leaves the film's label open. A fractured film
+    without outlines teaches its label only.
     """
     h, w = canvas[0] // stride, canvas[1] // stride
     positive = np.zeros((h, w), np.float32)
     weight = np.ones((h, w), np.float32)
-    if fractured and not places.polygons:
+    if fractured and not outlines.polygons:
         return Target(1.0, 1.0, positive, np.zeros_like(weight))
     most = 0.0
-    for polygon in places.polygons:
+    for polygon in outlines.polygons:
         seen = _visible(polygon, canvas)
         most = max(most, seen)
         if seen == 0:
@@ -210,7 +215,7 @@ def make_target(
 
 
 def _coverage(polygon: np.ndarray, shape: tuple[int, int], stride: int) -> np.ndarray:
-    """Share of each map cell (h, w) that lies inside the polygon (canvas pixels)."""
+    """Fraction of each map cell (h, w) that lies inside the polygon (canvas pixels)."""
     fine = 4
     mask = np.zeros((shape[0] * fine, shape[1] * fine), np.uint8)
     points = np.round((polygon * fine / stride - 0.5) * (1 << _SHIFT)).astype(np.int32)

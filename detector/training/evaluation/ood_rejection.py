@@ -10,7 +10,7 @@ import numpy as np
 
 from detector.errors import RadiographError
 from detector.predictor import FractureDetector
-from detector.training.data.ood_images import COUNT, drawn_pictures, folder_pictures
+from detector.training.data.ood_images import COUNT, drawn_images, folder_images
 from detector.training.evaluation.metrics import share
 from detector.training.evaluation.predictions import spread
 
@@ -22,11 +22,11 @@ def refusal_figures(
 ) -> dict[str, Any]:
     """Kind of picture -> how many there were and what share was refused.
 
-    ``outside``: folders for ``folder_pictures``; a picture that cannot be read counts as refused.
+    ``outside``: folders for ``folder_images``; a picture that cannot be read counts as refused.
     """
-    kinds: dict[str, list[Any]] = dict(drawn_pictures(count))
+    kinds: dict[str, list[Any]] = dict(drawn_images(count))
     for folder in outside:
-        kinds[f"{FOLDER_KIND}{folder.name}"] = folder_pictures(folder)
+        kinds[f"{FOLDER_KIND}{folder.name}"] = folder_images(folder)
 
     def refused(picture: Any) -> bool:
         try:

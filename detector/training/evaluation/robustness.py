@@ -212,7 +212,7 @@ def crop_figures(
 ) -> dict[str, Any]:
     """Scores of intact crops per source, and how well they tell two sources apart.
 
-    One crop a film, of at most ``most`` films a source: of intact films, and of fractured ones
+    One crop a film, of at most ``most`` films a source: of normal films, and of fractured ones
     whose places are known. The crop of a film is always the same.
     """
     by_source: dict[str, list[FilmRecord]] = defaultdict(list)

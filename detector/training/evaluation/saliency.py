@@ -7,7 +7,7 @@
     ... --quick                   # the slower checks on fewer films, a first impression
 
 Prints a table; with --out also ``trust.json`` and ``trust.png``. The test split is read once per
-shipped model. Films count where their fractures are boxed; intact ones only for false boxes.
+shipped model. Films count where their fractures are boxed; normal ones only for false boxes.
 """
 
 from __future__ import annotations

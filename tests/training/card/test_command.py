@@ -297,7 +297,7 @@ def test_free_response_without_intact_films_is_said_to_flatter(metrics):
     more = _trusted(metrics)
     assert "flatter" not in card.render(make_config(more), SHA)
     more["test"]["froc"]["fracatlas"]["films"] = more["test"]["fracatlas"]["fractured"]
-    assert "No intact film is among them" in card.render(make_config(more), SHA)
+    assert "No normal film is among them" in card.render(make_config(more), SHA)
 
 
 def test_the_calibration_error_stands_beside_that_of_chance(metrics):

@@ -26,7 +26,7 @@ def test_any_draw_gives_a_canvas_of_the_same_shape_and_leaves_its_input_alone() 
     canvas, reference = film(1), film(2, (70, 90))
     before, changed = canvas.copy(), 0
     for seed in range(150):
-        out = style.random_style(np.random.default_rng(seed), canvas, reference)
+        out = style.random_appearance(np.random.default_rng(seed), canvas, reference)
         assert out.shape == canvas.shape and out.dtype == np.uint8
         changed += not np.array_equal(out, canvas)
     assert np.array_equal(canvas, before) and changed > 120
@@ -34,7 +34,7 @@ def test_any_draw_gives_a_canvas_of_the_same_shape_and_leaves_its_input_alone() 
 
 def test_the_draw_comes_from_the_generator_alone() -> None:
     first, second = (
-        [style.random_style(np.random.default_rng(s), film(), film(3)) for s in range(30)]
+        [style.random_appearance(np.random.default_rng(s), film(), film(3)) for s in range(30)]
         for _ in range(2)
     )
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))

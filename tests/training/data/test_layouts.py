@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import detector.training
-from detector.training.data.layouts import class_of, read_films, with_places
+from detector.training.data.layouts import class_of, read_films, with_outlines
 
 
 def draw(path: Path, seed: int = 0) -> Path:
@@ -128,13 +128,13 @@ def test_a_table_without_its_columns_is_named(tmp_path: Path) -> None:
         read_films(tmp_path)
 
 
-def test_the_places_that_we_drew_lie_on_the_bones_of_their_films(films_root: Path) -> None:
+def test_the_outlines_that_we_drew_lie_on_the_bones_of_their_films(films_root: Path) -> None:
     """Every fractured training wrist has one, and no film of test has."""
     outlines = Path(detector.training.__file__).parent / "data" / "outlines"
-    places = outlines / "multiregion_pictures.json"
+    own = outlines / "multiregion_pictures.json"
     records = read_films(films_root / "multiregion_pictures").records
-    placed = with_places(records, places)
-    drawn = [new for new, old in zip(placed, records, strict=True) if new is not old]
+    outlined = with_outlines(records, own)
+    drawn = [new for new, old in zip(outlined, records, strict=True) if new is not old]
     assert {r.key for r in drawn} == {r.key for r in records if r.fractured and r.split == "train"}
     for record in drawn:
         film = cv2.imread(str(record.path), cv2.IMREAD_GRAYSCALE)

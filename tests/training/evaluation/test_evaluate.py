@@ -82,7 +82,7 @@ def test_figures_of_a_source_by_hand(readings):
     assert figures["pointing"]["value"] == figures["pointing_strict"]["value"]
     assert figures["pointing"]["value"] == pytest.approx(4 / 6, abs=1e-4)
     assert figures["pointing"]["films"] == 6
-    # Pairs: 54, of which the missed film loses to five and ties with one intact film and the
+    # Pairs: 54, of which the missed film loses to five and ties with one normal film and the
     # false alarm beats three fractured ones; the uncertain fractured one loses to 0.6 and 0.85.
     wins = sum((f > i) + 0.5 * (f == i) for f in (0.9, 0.8, 0.75, 0.95, 0.5, 0.2)
                for i in (0.05, 0.1, 0.1, 0.15, 0.2, 0.25, 0.4, 0.6, 0.85))

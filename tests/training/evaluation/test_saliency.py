@@ -23,7 +23,7 @@ SMALL = (128, 96)
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three broken and two intact phantoms in the manifest layout."""
+    """Three broken and two normal phantoms in the manifest layout."""
     folder = tmp_path_factory.mktemp("phantoms")
     (folder / "images").mkdir()
     images, annotations, rows = [], [], []
