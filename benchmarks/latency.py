@@ -77,7 +77,7 @@ class UsualWay:
         films = torch.from_numpy(letterbox.apply(pixels))[None, None]
         with torch.no_grad():
             logit = float(self.verdict(films))
-        probability = float(self.model.config.calibration.film.probability(logit))
+        probability = float(self.model.config.calibration.image.probability(logit))
         heat = self.cam(input_tensor=films, targets=self.target)[0]
         inner = heat[: letterbox.inner[0], : letterbox.inner[1]]
         on_film = np.clip(cv2.resize(inner, pixels.shape[::-1]), 0, 1)
@@ -129,12 +129,12 @@ def stages(detector, data: bytes) -> dict[str, Callable[[], object]]:
     letterbox = Letterbox.fit(film.height, film.width, detector.config.input_size)
     canvas = letterbox.apply(film.pixels)
     output = detector.engine.run(canvas)
-    heat = Heat(output.evidence, letterbox, calibration.place)
+    heat = Heat(output.evidence, letterbox, calibration.location)
 
     def decide() -> None:
-        calibration.film.probability(output.logit)
+        calibration.image.probability(output.logit)
         rows, cols = letterbox.inner
-        detector.model.scope.check(output.embedding, canvas[:rows, :cols])
+        detector.model.ood.check(output.embedding, canvas[:rows, :cols])
         find_regions(output.evidence, letterbox, calibration)
 
     return {

@@ -8,7 +8,7 @@ from typing import Any
 
 from demo.words import WORDS, say
 from detector import Prediction, Region
-from detector.model.calibration import FRACTURE_LIKELY, NO_FRACTURE_SEEN, OUT_OF_SCOPE, UNCERTAIN
+from detector.model.calibration import Decision
 from detector.report.results import percent
 
 _STROKE = (
@@ -35,7 +35,7 @@ def verdict_card(
     radiologists said of an example.
     """
     style, heading, icon = VERDICTS[prediction.decision]
-    in_scope = prediction.decision != OUT_OF_SCOPE
+    in_scope = prediction.decision != Decision.OUT_OF_SCOPE
     number = (
         f'<p class="fd-number"><b>{escape(percent(prediction.probability))}</b>'
         f"<span>{WORDS['number']}</span></p>" if in_scope else ""
@@ -62,7 +62,7 @@ def verdict_card(
 
 def subline(prediction: Prediction) -> str:
     """What to do with the verdict, in a sentence."""
-    if prediction.decision == FRACTURE_LIKELY and not prediction.regions:
+    if prediction.decision == Decision.FRACTURE_LIKELY and not prediction.regions:
         return WORDS["sub without place"]
     return WORDS["verdicts"][prediction.decision]["sub"]
 
@@ -101,12 +101,12 @@ def gauge(prediction: Prediction) -> str:
 
 def meaning(prediction: Prediction, metrics: Mapping[str, Any]) -> str:
     """One or two sentences: where the film stands, and how this point did on test films."""
-    if prediction.decision == OUT_OF_SCOPE:
+    if prediction.decision == Decision.OUT_OF_SCOPE:
         return say("means out of scope", reason=prediction.scope.reason)
     key, point = {
-        FRACTURE_LIKELY: ("means likely", "rule_in"),
-        NO_FRACTURE_SEEN: ("means none", "rule_out"),
-        UNCERTAIN: ("means uncertain", "rule_out"),
+        Decision.FRACTURE_LIKELY: ("means likely", "rule_in"),
+        Decision.NO_FRACTURE_SEEN: ("means none", "rule_out"),
+        Decision.UNCERTAIN: ("means uncertain", "rule_out"),
     }[prediction.decision]
     calibration = prediction.calibration
     return say(

@@ -22,7 +22,7 @@ from demo.words import WORDS
 from detector import FractureDetector, RadiographError
 from detector.errors import SeveralFrames
 from detector.explain.methods import DEFAULT, METHODS
-from detector.model.calibration import OUT_OF_SCOPE
+from detector.model.calibration import Decision
 from detector.report.pdf import make_report
 
 logger = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ class FilmTab:
         else:
             verdict = cards.card(WORDS["your turn"], WORDS["read first"])
         told = agreement(reading) if reading.revealed else ""
-        after = reading.revealed and prediction.decision != OUT_OF_SCOPE
+        after = reading.revealed and prediction.decision != Decision.OUT_OF_SCOPE
         return (
             reading, reading.message(), verdict, gr.update(visible=not reading.revealed),
             gr.update(value=told, visible=bool(told)), gr.update(visible=reading.revealed),

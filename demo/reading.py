@@ -10,12 +10,7 @@ from demo.cards import VERDICTS, describe, place
 from demo.view import Box, viewer_message
 from demo.words import WORDS, say
 from detector import Prediction
-from detector.model.calibration import (
-    FRACTURE_LIKELY,
-    NO_FRACTURE_SEEN,
-    OUT_OF_SCOPE,
-    post_test_probability,
-)
+from detector.model.calibration import Decision, post_test_probability
 from detector.report.results import percent
 
 PRESENT, ABSENT = WORDS["present"], WORDS["absent"]
@@ -50,7 +45,7 @@ class Reading:
         return viewer_message(
             self.prediction,
             film_id=self.film_id,
-            with_heat=self.revealed and self.prediction.decision != OUT_OF_SCOPE,
+            with_heat=self.revealed and self.prediction.decision != Decision.OUT_OF_SCOPE,
             marking=not self.revealed,
             mark=self.mark,
             truth=self.truth if self.revealed else (),
@@ -68,8 +63,8 @@ def agreement(reading: Reading) -> str:
         return ""
     prediction = reading.prediction
     heading = VERDICTS[prediction.decision][1]
-    if prediction.decision in (FRACTURE_LIKELY, NO_FRACTURE_SEEN):
-        same = (prediction.decision == FRACTURE_LIKELY) == (reading.own == PRESENT)
+    if prediction.decision in (Decision.FRACTURE_LIKELY, Decision.NO_FRACTURE_SEEN):
+        same = (prediction.decision == Decision.FRACTURE_LIKELY) == (reading.own == PRESENT)
         title = WORDS["agree" if same else "disagree"]
         advice = "" if same else WORDS["look again"]
     else:

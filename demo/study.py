@@ -23,7 +23,7 @@ from demo.theme import html
 from demo.turns import Turns
 from demo.view import picture
 from detector import Prediction, RadiographError
-from detector.model.calibration import FRACTURE_LIKELY, NO_FRACTURE_SEEN, OUT_OF_SCOPE, UNCERTAIN
+from detector.model.calibration import Decision
 from detector.report.results import percent
 
 MAX_VIEWS = 12
@@ -45,14 +45,24 @@ class View:
         """Sorts the leading view first: by decision, then by probability; unread ones last."""
         if isinstance(self.result, RadiographError):
             return 4, 0.0
-        order = (FRACTURE_LIKELY, UNCERTAIN, NO_FRACTURE_SEEN, OUT_OF_SCOPE)
+        order = (
+            Decision.FRACTURE_LIKELY,
+            Decision.UNCERTAIN,
+            Decision.NO_FRACTURE_SEEN,
+            Decision.OUT_OF_SCOPE,
+        )
         return order.index(self.result.decision), -self.result.probability
 
 
 def study_decision(views: Sequence[View]) -> str | None:
     """The study's decision by the rule above; None when no view could be read."""
     decisions = {view.result.decision for view in views if isinstance(view.result, Prediction)}
-    for decision in (FRACTURE_LIKELY, UNCERTAIN, NO_FRACTURE_SEEN, OUT_OF_SCOPE):
+    for decision in (
+        Decision.FRACTURE_LIKELY,
+        Decision.UNCERTAIN,
+        Decision.NO_FRACTURE_SEEN,
+        Decision.OUT_OF_SCOPE,
+    ):
         if decision in decisions:
             return decision
     return None
@@ -69,7 +79,7 @@ def study_card(views: Sequence[View]) -> str:
         leading = views[0]
         unread = sum(isinstance(view.result, RadiographError) for view in views)
         lead = f"Leading view: {escape(leading.name)}"
-        if decision != OUT_OF_SCOPE:
+        if decision != Decision.OUT_OF_SCOPE:
             lead += f" ({percent(leading.result.probability)})"
         missing = (
             f"<p><strong>{unread} of {len(views)} views could not be read and are not part of this "
@@ -92,7 +102,7 @@ def _view_card(view: View, index: int) -> str:
             f"{escape(str(view.result))}</p></div></article>"
         )
     prediction = view.result
-    shown = prediction.decision != OUT_OF_SCOPE
+    shown = prediction.decision != Decision.OUT_OF_SCOPE
     chance = f" <b>{percent(prediction.probability)}</b>" if shown else ""
     lead = '<p class="fd-lead">Leading view</p>' if index == 0 else ""
     return (

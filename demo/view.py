@@ -87,7 +87,7 @@ def viewer_message(
         "marking": marking,
         "mark": mark,
         "rule_in": calibration.rule_in,
-        "shown_from": calibration.floor,
+        "shown_from": calibration.display_threshold,
         "alt": alt,
     }
     if with_heat:
@@ -102,8 +102,8 @@ def viewer_message(
 
 def _colours(calibration: Calibration) -> np.ndarray:
     """The overlay's colours over the heat that is shown, uint8 RGB (256, 3) from floor to 1."""
-    shown = max(1 - calibration.floor, 1e-6)
-    return colour_table(0.0, high=(calibration.rule_in - calibration.floor) / shown)
+    shown = max(1 - calibration.display_threshold, 1e-6)
+    return colour_table(0.0, high=(calibration.rule_in - calibration.display_threshold) / shown)
 
 
 def _bytes(pixels: np.ndarray, deep: bool) -> np.ndarray:

@@ -23,13 +23,19 @@ from demo.film import BROKEN, HOUR, QUICK, logger
 from demo.theme import html
 from demo.view import picture
 from detector import FractureDetector, Prediction, RadiographError
-from detector.model.calibration import FRACTURE_LIKELY, NO_FRACTURE_SEEN, OUT_OF_SCOPE, UNCERTAIN
+from detector.model.calibration import Decision
 from detector.report.results import COLUMNS, percent, record, row
 
 MAX_FILMS = 500
 UNREAD = "not read"
 # Most urgent first. A file that was not read waits for a person just as an uncertain film does.
-URGENCY = (FRACTURE_LIKELY, UNCERTAIN, UNREAD, OUT_OF_SCOPE, NO_FRACTURE_SEEN)
+URGENCY = (
+    Decision.FRACTURE_LIKELY,
+    Decision.UNCERTAIN,
+    UNREAD,
+    Decision.OUT_OF_SCOPE,
+    Decision.NO_FRACTURE_SEEN,
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ def make_row(name: str, result: Prediction | RadiographError) -> Row:
     """The row of one film."""
     if isinstance(result, RadiographError):
         return Row(record(name, result))
-    shown = result.decision != OUT_OF_SCOPE
+    shown = result.decision != Decision.OUT_OF_SCOPE
     return Row(record(name, result), picture(result, 116, with_heat=shown))
 
 
@@ -81,7 +87,7 @@ def _table_row(number: int, row: Row) -> str:
         verdict, chance, note = "<strong>Not read</strong>", "", entry["error"]["message"]
     else:
         verdict = cards.tag(row.decision)
-        shown = row.decision != OUT_OF_SCOPE
+        shown = row.decision != Decision.OUT_OF_SCOPE
         chance = percent(entry["probability"]) if shown else ""
         note = entry["scope"]["reason"] or " ".join(entry["warnings"])
         if not note and entry["regions"]:

@@ -24,7 +24,7 @@ class Prediction:
     """The reading of one film.
 
     ``probability``: calibrated P(fracture) in [0, 1]. ``decision``: one of
-    ``calibration.DECISIONS``. ``regions``: film pixels, strongest first, none on a clear film.
+    ``calibration.Decision``. ``regions``: film pixels, strongest first, none on a clear film.
     ``evidence`` (h, w): the network's map over the letterbox. ``method``: the explanation in
     ``heatmap``, a key of ``explainers.METHODS``, made from ``heat``. ``warnings``: sentences about
     the film's file. ``model``: version, sha256 and, where it is

@@ -138,9 +138,9 @@ class FractureDetector:
         canvas = letterbox.apply(film.pixels)
         output = self.engine.run(canvas)
         calibration = self.config.calibration
-        probability = float(calibration.film.probability(output.logit))
+        probability = float(calibration.image.probability(output.logit))
         rows, cols = letterbox.inner
-        scope = self.model.scope.check(
+        scope = self.model.ood.check(
             output.embedding, canvas[:rows, :cols], float(film.facts.get("colourfulness", 0.0))
         )
         decision = calibration.decide(probability, scope.in_scope)

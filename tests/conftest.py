@@ -111,7 +111,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.support.tiny import tiny_model
 
     folder, model = tmp_path_factory.mktemp("tiny") / "weights", tiny_model()
-    write_weights(folder, model.network, model.scope, model.config)
+    write_weights(folder, model.network, model.ood, model.config)
     return folder
 
 

@@ -26,7 +26,7 @@ def prediction() -> Prediction:
     return Prediction(
         film=film, probability=0.71234567, decision="fracture likely",
         regions=(Region(1.23456, 2, 30, 40, 0.9),), scope=ScopeCheck(True, 0.5), evidence=evidence,
-        heat=Heat(evidence, letterbox, CALIBRATION.place), calibration=CALIBRATION,
+        heat=Heat(evidence, letterbox, CALIBRATION.location), calibration=CALIBRATION,
         model={"version": "tiny", "sha256": "0" * 12},
     )  # fmt: skip
 

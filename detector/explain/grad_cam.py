@@ -33,4 +33,4 @@ def grad_cam_heat(evidence: np.ndarray, letterbox: Letterbox, calibration: Calib
     calibrated scale, on which a negative location has a probability too, and not stretched to the
     film's maximum.
     """
-    return Heat(evidence, letterbox, calibration.place)
+    return Heat(evidence, letterbox, calibration.location)

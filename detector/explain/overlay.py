@@ -47,7 +47,7 @@ def overlay(
     Raises:
         ValueError: unknown colour map, or opacity or threshold out of [0, 1].
     """
-    low = calibration.floor if threshold is None else threshold
+    low = calibration.display_threshold if threshold is None else threshold
     if not (0 <= opacity <= 1 and 0 <= low <= 1):
         raise ValueError("opacity and threshold must be in [0, 1]")
     colours = colour_table(low, colormap, calibration.rule_in)

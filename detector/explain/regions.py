@@ -31,11 +31,14 @@ class Region:
 def find_regions(
     evidence: np.ndarray, letterbox: Letterbox, calibration: Calibration
 ) -> tuple[Region, ...]:
-    """The places that are shown, strongest first: candidates at least at ``calibration.floor`` and
-    at least a quarter as probable as the strongest."""
+    """The regions that are shown, strongest first.
+
+    Each is a candidate that reaches ``calibration.display_threshold`` and is at least a quarter as
+    probable as the strongest.
+    """
     shown: list[Region] = []
     for region in _candidates(evidence, letterbox, calibration):
-        if region.score < max(calibration.floor, _FAINT * (shown or [region])[0].score):
+        if region.score < max(calibration.display_threshold, _FAINT * (shown or [region])[0].score):
             break
         shown.append(region)
     return tuple(shown)
@@ -81,7 +84,7 @@ def _candidates(
         taken |= hill[1:-1, 1:-1]
         if own:
             box = letterbox.box_to_film(np.array([x, y, width, height]) * step)
-            yield Region(*_within(box, letterbox), float(calibration.place.probability(peak)))
+            yield Region(*_within(box, letterbox), float(calibration.location.probability(peak)))
             found += 1
         if found == MAX_REGIONS:
             return

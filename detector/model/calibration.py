@@ -1,24 +1,26 @@
 """From the network's numbers to probabilities and a decision.
 
-Two logistic maps, both fitted on val: of the film's logit (Platt 1999; a temperature and a bias)
-and of the evidence at a place. Two operating points on the film's probability, chosen on val with a
-finite-sample correction, leave room between them for 'uncertain'.
+Two logistic maps are fitted on val: one of the film's logit (Platt 1999: a slope and a bias), one
+of the evidence at a location. Two operating points on the film's probability are chosen on val with
+a finite-sample correction. Between them the decision is 'uncertain'.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
-FRACTURE_LIKELY = "fracture likely"
-UNCERTAIN = "uncertain"
-NO_FRACTURE_SEEN = "no fracture seen"
-OUT_OF_SCOPE = "out of scope"
-DECISIONS = (FRACTURE_LIKELY, UNCERTAIN, NO_FRACTURE_SEEN, OUT_OF_SCOPE)
 
-_USUAL_FLOOR = 0.08  # of weights written before the floor was fitted
+class Decision(StrEnum):
+    """What is said of a film. The strings belong to the public face."""
+
+    FRACTURE_LIKELY = "fracture likely"
+    UNCERTAIN = "uncertain"
+    NO_FRACTURE_SEEN = "no fracture seen"
+    OUT_OF_SCOPE = "out of scope"
 
 
 @dataclass(frozen=True)
@@ -46,40 +48,43 @@ class Logistic:
 class Calibration:
     """All that turns a network's output into what is shown.
 
-    ``film``: logit -> P(fracture on the film). ``place``: evidence -> P(fracture at this place).
-    ``rule_out`` < ``rule_in``: the operating points, as probabilities of the film.
+    ``image``: logit -> P(fracture on the film). ``location``: evidence -> P(fracture there).
+    ``rule_out`` <= ``rule_in``: the operating points, as probabilities of the film in [0, 1].
     ``extent``: a region reaches as far as the evidence stays within this of its peak.
-    ``prevalence``: share of fractured films for which ``film`` holds (that of val).
-    ``floor``: probability at a place from which it is shown, in colour or as a region; never below
-    ``rule_out``. One number for page, overlay, report and command line.
+    ``prevalence``: proportion of fractured films for which ``image`` holds (that of val).
+    ``display_threshold``: probability of a location from which it is shown, in colour or as a
+    region; never below ``rule_out``. Page, overlay, report and command line share it.
     """
 
-    film: Logistic
-    place: Logistic
+    image: Logistic
+    location: Logistic
     rule_out: float
     rule_in: float
     extent: float
     prevalence: float
-    floor: float = 0.0
+    display_threshold: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.rule_out <= self.rule_in <= 1:
             raise ValueError(
                 f"operating points must be ordered in [0, 1]: {self.rule_out}, {self.rule_in}"
             )
-        if not 0 <= self.floor <= 1:
-            raise ValueError(f"the floor must be in [0, 1], not {self.floor}")
-        object.__setattr__(self, "floor", max(self.floor, self.rule_out))
+        if not 0 <= self.display_threshold <= 1:
+            raise ValueError(
+                f"the display threshold must be in [0, 1], not {self.display_threshold}"
+            )
+        shown_from = max(self.display_threshold, self.rule_out)
+        object.__setattr__(self, "display_threshold", shown_from)
 
-    def decide(self, probability: float, in_scope: bool = True) -> str:
-        """One of ``DECISIONS`` for a film's calibrated probability."""
+    def decide(self, probability: float, in_scope: bool = True) -> Decision:
+        """The decision for a film's calibrated probability."""
         if not in_scope:
-            return OUT_OF_SCOPE
+            return Decision.OUT_OF_SCOPE
         if probability >= self.rule_in:
-            return FRACTURE_LIKELY
+            return Decision.FRACTURE_LIKELY
         if probability < self.rule_out:
-            return NO_FRACTURE_SEEN
-        return UNCERTAIN
+            return Decision.NO_FRACTURE_SEEN
+        return Decision.UNCERTAIN
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -88,11 +93,11 @@ class Calibration:
     def from_dict(cls, values: dict[str, Any]) -> Calibration:
         """Raises KeyError or TypeError when a value is missing."""
         return cls(
-            film=Logistic(**values["film"]),
-            place=Logistic(**values["place"]),
-            **{name: float(values[name])
-               for name in ("rule_out", "rule_in", "extent", "prevalence")},
-            floor=float(values.get("floor", _USUAL_FLOOR)),
+            image=Logistic(**values["image"]),
+            location=Logistic(**values["location"]),
+            **{name: float(values[name]) for name in (
+                "rule_out", "rule_in", "extent", "prevalence", "display_threshold"
+            )},
         )
 
 

@@ -1,8 +1,8 @@
-"""Is this a film that the model knows? Answered from the same forward pass.
+"""Out-of-distribution check: is this a limb film? Answered from the same forward pass.
 
-Where the film's embedding lies on the line that best tells films from other pictures (Fisher's
-linear discriminant), and how coloured the picture is. Line and cut are fitted on training films and
-on other pictures, and travel with the weights.
+The film's embedding is projected on the line that best separates limb films from other pictures
+(Fisher's linear discriminant). Colour and blank pictures are checked too. Line and threshold are
+fitted on training films and on other pictures; they travel with the weights.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ MAX_COLOURFULNESS = 0.12  # share of the grey range; scans of films with a tint 
 class ScopeCheck:
     """Whether a film is one that the model knows.
 
-    ``score``: how far from films toward other pictures, over the cut, >= 0; above 1 is out of
-    scope. ``reason``: a sentence for a person, empty when in scope.
+    ``score``: how far from limb films towards other pictures, >= 0; above 1 is out of scope.
+    ``reason``: a sentence for a person, empty when in scope.
     """
 
     in_scope: bool
@@ -33,21 +33,22 @@ class ScopeCheck:
 
 
 @dataclass(frozen=True)
-class ScopeModel:
-    """``direction`` (E,): from films to other pictures in the space of embeddings.
+class OodModel:
+    """A linear discriminant between limb films and other pictures.
 
-    ``start`` and ``cut``: places along it, of the training film that lies farthest from other
-    pictures and of the border; start < cut.
+    ``direction`` (E,): from limb films towards other pictures, in the space of embeddings.
+    ``zero`` < ``threshold``: projections on it. At ``zero`` or below the score is 0 (the training
+    film farthest from other pictures); at ``threshold`` it is 1, and beyond a picture is refused.
     """
 
     direction: np.ndarray
-    start: float
-    cut: float
+    zero: float
+    threshold: float
 
     def score(self, embedding: np.ndarray) -> float:
-        """Embedding (E,) -> 0 at the start or before it, 1 at the cut."""
-        place = float(np.asarray(embedding, np.float64) @ self.direction)
-        return max(0.0, (place - self.start) / (self.cut - self.start))
+        """Embedding (E,) -> OOD score >= 0; above 1 is out of scope."""
+        projection = float(np.asarray(embedding, np.float64) @ self.direction)
+        return max(0.0, (projection - self.zero) / (self.threshold - self.zero))
 
     def check(
         self, embedding: np.ndarray, pixels: np.ndarray, colourfulness: float = 0.0

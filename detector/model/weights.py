@@ -1,6 +1,6 @@
 """The weights folder: ``model.safetensors`` and ``config.json``, read, checked and written.
 
-Preprocessing, calibration, thresholds, scope and provenance travel with the weights. Only
+Preprocessing, calibration, thresholds, OOD check and provenance travel with the weights. Only
 safetensors is read: nothing on the loading path can run code. PyTorch and timm are imported only to
 build the network, which a runtime that has its graph never asks for.
 """
@@ -23,16 +23,16 @@ from safetensors.numpy import load, save
 
 from detector.model.architecture import Architecture
 from detector.model.calibration import Calibration
-from detector.model.ood import ScopeModel
+from detector.model.ood import OodModel
 
 if TYPE_CHECKING:
     import torch
 
     from detector.model.network import EvidenceNetwork
 
-FORMAT = 3
+FORMAT = 4
 MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
-_SCOPE = "scope."
+_OOD, _OOD_BEFORE_4 = "ood.direction", "scope.direction"  # names of its tensor
 
 
 class WeightsError(ValueError):
@@ -47,14 +47,14 @@ class ModelConfig:
     architecture: Architecture
     input_size: int
     calibration: Calibration
-    scope_start: float
-    scope_cut: float
+    ood_zero: float
+    ood_threshold: float
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.scope_start < self.scope_cut:
-            raise ValueError("the scope's cut must lie beyond its start")
+        if not self.ood_zero < self.ood_threshold:
+            raise ValueError("the OOD threshold must lie beyond its zero")
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -63,7 +63,7 @@ class ModelConfig:
             "architecture": asdict(self.architecture),
             "preprocessing": {"input_size": self.input_size},
             "calibration": self.calibration.to_dict(),
-            "scope": {"start": self.scope_start, "cut": self.scope_cut},
+            "ood": {"zero": self.ood_zero, "threshold": self.ood_threshold},
             "provenance": dict(self.provenance),
             "metrics": dict(self.metrics),
         }
@@ -71,6 +71,8 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
         """Raises WeightsError when the format is another one or a value is missing or wrong."""
+        if values.get("format") == 3:
+            values = _from_format_3(values)
         if values.get("format") != FORMAT:
             raise WeightsError(
                 f"{CONFIG_FILE} has format {values.get('format')!r}; this version reads {FORMAT}. "
@@ -82,13 +84,23 @@ class ModelConfig:
                 architecture=Architecture(**values["architecture"]),
                 input_size=int(values["preprocessing"]["input_size"]),
                 calibration=Calibration.from_dict(values["calibration"]),
-                scope_start=float(values["scope"]["start"]),
-                scope_cut=float(values["scope"]["cut"]),
+                ood_zero=float(values["ood"]["zero"]),
+                ood_threshold=float(values["ood"]["threshold"]),
                 provenance=values.get("provenance", {}),
                 metrics=values.get("metrics", {}),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"{CONFIG_FILE} is incomplete or wrong: {error!r}") from error
+
+
+def _from_format_3(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration of format 3 with the names of format 4; its numbers stay."""
+    renamed = {"film": "image", "place": "location", "floor": "display_threshold"}
+    calibration = {renamed.get(k, k): v for k, v in values.get("calibration", {}).items()}
+    calibration.setdefault("display_threshold", 0.08)  # of weights from before it was fitted
+    scope = values.get("scope", {})
+    ood = {"zero": scope.get("start"), "threshold": scope.get("cut")}
+    return {**values, "format": FORMAT, "calibration": calibration, "ood": ood}
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,7 @@ class Model:
     """
 
     tensors: Mapping[str, np.ndarray] = field(repr=False)
-    scope: ScopeModel
+    ood: OodModel
     config: ModelConfig
     sha256: str
     _building: threading.Lock = field(
@@ -119,7 +131,7 @@ class Model:
 
     @cached_property
     def _network(self) -> EvidenceNetwork:
-        return _build(self.tensors, self.scope, self.config)
+        return _build(self.tensors, self.ood, self.config)
 
 
 def read_weights(folder: str | Path, *, build: bool = True) -> Model:
@@ -164,21 +176,22 @@ def read_weights(folder: str | Path, *, build: bool = True) -> Model:
     except KeyError as error:
         raise WeightsError(f"{MODEL_FILE} holds numbers of an unknown kind: {error}") from error
     try:
-        scope = ScopeModel(
-            direction=tensors.pop(f"{_SCOPE}direction").astype(np.float64),
-            start=config.scope_start,
-            cut=config.scope_cut,
+        name = _OOD if _OOD in tensors else _OOD_BEFORE_4
+        ood = OodModel(
+            direction=tensors.pop(name).astype(np.float64),
+            zero=config.ood_zero,
+            threshold=config.ood_threshold,
         )
     except KeyError as error:
         raise WeightsError(f"{MODEL_FILE} does not hold this architecture: {error}") from error
-    model = Model(tensors, scope, config, digest)
+    model = Model(tensors, ood, config, digest)
     if build:
         model.network  # noqa: B018 -- built now, for its errors
     return model
 
 
 def _build(
-    tensors: Mapping[str, np.ndarray], scope: ScopeModel, config: ModelConfig
+    tensors: Mapping[str, np.ndarray], ood: OodModel, config: ModelConfig
 ) -> EvidenceNetwork:
     import timm
     import torch
@@ -197,13 +210,13 @@ def _build(
         })
     except (KeyError, RuntimeError) as error:
         raise WeightsError(f"{MODEL_FILE} does not hold this architecture: {error}") from error
-    if scope.direction.shape != (network.embedding_size,):
-        raise WeightsError(f"{MODEL_FILE} holds a scope model of another architecture.")
+    if ood.direction.shape != (network.embedding_size,):
+        raise WeightsError(f"{MODEL_FILE} holds an OOD check of another architecture.")
     return network.eval()
 
 
 def write_weights(
-    folder: str | Path, network: EvidenceNetwork, scope: ScopeModel, config: ModelConfig
+    folder: str | Path, network: EvidenceNetwork, ood: OodModel, config: ModelConfig
 ) -> None:
     """Write a weights folder. Convolutions are stored in half precision, statistics in full.
 
@@ -212,7 +225,7 @@ def write_weights(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    data = pack(network, scope)
+    data = pack(network, ood)
     digest = hashlib.sha256(data).hexdigest()
     _replace({folder / MODEL_FILE: data, folder / CONFIG_FILE: _config_text(config, digest)})
 
@@ -257,11 +270,11 @@ def arrays_of(network: EvidenceNetwork) -> dict[str, np.ndarray]:
     }
 
 
-def pack(network: EvidenceNetwork, scope: ScopeModel) -> bytes:
-    """Network and scope model as the bytes of ``model.safetensors``."""
+def pack(network: EvidenceNetwork, ood: OodModel) -> bytes:
+    """Network and OOD check as the bytes of ``model.safetensors``."""
     tensors = {
         name: value.astype(np.float16) if is_halved(value) else value
         for name, value in arrays_of(network).items()
     }
-    tensors[f"{_SCOPE}direction"] = scope.direction.astype(np.float32, order="C")
+    tensors[_OOD] = ood.direction.astype(np.float32, order="C")
     return save(tensors)

@@ -41,12 +41,16 @@ PICTURE_PIXELS = 1400  # longest side of a picture in the file: about 300 dots p
 INK, FAINT, RULE = HexColor("#1b2430"), HexColor("#5a6675"), HexColor("#c5ccd6")
 VERDICTS = {
     # decision: its colour, and what it means. The words carry it; the colour only repeats them.
-    calibration.FRACTURE_LIKELY: ("#a3201d", "At or above the rule-in point."),
-    calibration.UNCERTAIN: ("#8a5a00", "Between the two operating points: needs review."),
-    calibration.NO_FRACTURE_SEEN: (
-        "#1f6b4a", "Below the rule-out point. This does not exclude a fracture."
+    calibration.Decision.FRACTURE_LIKELY: ("#a3201d", "At or above the rule-in point."),
+    calibration.Decision.UNCERTAIN: ("#8a5a00", "Between the two operating points: needs review."),
+    calibration.Decision.NO_FRACTURE_SEEN: (
+        "#1f6b4a",
+        "Below the rule-out point. This does not exclude a fracture.",
     ),
-    calibration.OUT_OF_SCOPE: ("#4a5568", "The model has no grounds for an answer on this film."),
+    calibration.Decision.OUT_OF_SCOPE: (
+        "#4a5568",
+        "The model has no grounds for an answer on this film.",
+    ),
 }
 LIMITS = (
     "Not a medical device. Decision support for people who read films; it must not be the only "
@@ -289,7 +293,7 @@ def _draw_pictures(canvas: Canvas, prediction: Prediction, top: float, room: flo
     pictures = [(prediction.grey, "Film")]
     if prediction.scope.in_scope:
         caption = (
-            f"Evidence: colour from {percent(points.floor)}, white line from "
+            f"Evidence: colour from {percent(points.display_threshold)}, white line from "
             f"{percent(points.rule_in)} at that place"
         )
         if prediction.heat.scale is None:

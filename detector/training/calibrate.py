@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from detector.explain.regions import MAX_REGIONS, candidate_regions
 from detector.model.calibration import Calibration, Logistic
 from detector.model.letterbox import Letterbox
-from detector.model.ood import ScopeModel
+from detector.model.ood import OodModel
 from detector.training.evaluation.froc import overlap
 from detector.training.evaluation.metrics import POINTING_TOLERANCE, points_at
 
@@ -186,7 +186,7 @@ def fit_ood(
     held_out: np.ndarray,
     accept: float = 0.99,
     refuse: float = 0.995,
-) -> ScopeModel:
+) -> OodModel:
     """The line that tells films from other pictures, and where on it the border lies.
 
     Fisher's linear discriminant with a covariance shrunk after Ledoit & Wolf (2004). What films of
@@ -216,7 +216,7 @@ def fit_ood(
     direction = line.coef_[0]
     of_others = -_outermost(-unseen, refuse) - float(line.intercept_[0])
     of_films = _outermost(held_out @ direction, accept)
-    return ScopeModel(direction, float((at_home @ direction).min()), max(of_others, of_films))
+    return OodModel(direction, float((at_home @ direction).min()), max(of_others, of_films))
 
 
 def _outermost(values: np.ndarray, share: float) -> float:

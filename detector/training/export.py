@@ -66,8 +66,8 @@ def export_weights(
         architecture=network.architecture,
         input_size=config.input_size,
         calibration=calibration,
-        scope_start=scope.start,
-        scope_cut=scope.cut,
+        ood_zero=scope.zero,
+        ood_threshold=scope.threshold,
         provenance={
             "trained": f"{datetime.now(UTC):%Y-%m-%d}", "recipe": config.recipe(), **provenance,
             "ood_reference": {

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from detector.engines.torch import TorchEngine
 from detector.io.radiograph import load_radiograph
 from detector.model.letterbox import Letterbox
-from detector.model.ood import ScopeModel
+from detector.model.ood import OodModel
 from detector.training.calibrate import fit_ood
 from detector.training.config import TrainConfig
 from detector.training.data.appearance import random_appearance
@@ -43,7 +43,7 @@ class OodData:
     others: np.ndarray
     images: np.ndarray
 
-    def fit(self, held_out: np.ndarray) -> ScopeModel:
+    def fit(self, held_out: np.ndarray) -> OodModel:
         """The check, for embeddings (L, E) of films held out; see ``fit_ood``."""
         films = np.concatenate([self.whole, self.parts])
         return fit_ood(films, self.others, self.images, self.whole, held_out)

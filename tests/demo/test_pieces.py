@@ -31,15 +31,7 @@ from detector import FractureDetector, Prediction, RadiographError, Region, Scop
 from detector.explain.heatmap import Heat
 from detector.explain.overlay import colour_table
 from detector.io.radiograph import load_radiograph
-from detector.model.calibration import (
-    DECISIONS,
-    FRACTURE_LIKELY,
-    NO_FRACTURE_SEEN,
-    OUT_OF_SCOPE,
-    UNCERTAIN,
-    Calibration,
-    Logistic,
-)
+from detector.model.calibration import Calibration, Decision, Logistic
 from detector.model.letterbox import Letterbox
 
 CALIBRATION = Calibration(Logistic(1, 0), Logistic(1, 0), 0.1, 0.6, 1.5, 0.2)
@@ -64,12 +56,12 @@ def reading_of(probability: float = 0.7, decision: str | None = None, **more) ->
     evidence = np.full((6, 4), -9, np.float32)
     evidence[1, 1] = 2
     decision = decision or CALIBRATION.decide(probability)
-    in_scope = decision != OUT_OF_SCOPE
+    in_scope = decision != Decision.OUT_OF_SCOPE
     return Prediction(
         film=film, probability=probability, decision=decision,
-        regions=(REGION,) if decision in (FRACTURE_LIKELY, UNCERTAIN) else (),
+        regions=(REGION,) if decision in (Decision.FRACTURE_LIKELY, Decision.UNCERTAIN) else (),
         scope=ScopeCheck(in_scope, 0.5 if in_scope else 2, "" if in_scope else "It is a cat."),
-        evidence=evidence, heat=Heat(evidence, letterbox, CALIBRATION.place),
+        evidence=evidence, heat=Heat(evidence, letterbox, CALIBRATION.location),
         calibration=CALIBRATION, model={"version": "1", "sha256": "abc"}, **more,
     )  # fmt: skip
 
@@ -82,12 +74,12 @@ def words(html: str) -> str:
     return " ".join(" ".join(parts).split())
 
 
-@pytest.mark.parametrize("decision", DECISIONS)
+@pytest.mark.parametrize("decision", Decision)
 def test_each_verdict_has_words_an_icon_and_a_style_of_its_own(decision):
     html = cards.verdict_card(reading_of(decision=decision), METRICS)
     style, heading, icon = cards.VERDICTS[decision]
     assert f"<h2>{heading}</h2>" in html and icon in html and f"fd-{style}" in html
-    others = [cards.VERDICTS[other] for other in DECISIONS if other != decision]
+    others = [cards.VERDICTS[other] for other in Decision if other != decision]
     assert all(icon != other[2] and style != other[0] for other in others)
 
 
@@ -109,7 +101,7 @@ def test_without_measured_figures_the_sentence_is_left_out():
 
 
 def test_out_of_scope_shows_the_reason_and_no_probability():
-    html = cards.verdict_card(reading_of(0.7, OUT_OF_SCOPE), METRICS)
+    html = cards.verdict_card(reading_of(0.7, Decision.OUT_OF_SCOPE), METRICS)
     assert "It is a cat." in html and "70 %" not in html and "fd-gauge" not in html
 
 
@@ -121,7 +113,7 @@ def test_the_gauge_names_the_probability_and_both_points():
 
 
 def test_the_page_shows_heat_from_the_floor_and_the_regions_of_the_reading():
-    reading = replace(reading_of(), calibration=replace(CALIBRATION, floor=0.2))
+    reading = replace(reading_of(), calibration=replace(CALIBRATION, display_threshold=0.2))
     message = json.loads(viewer_message(reading, film_id="1"))
     assert message["shown_from"] == 0.2 and len(message["regions"]) == 1
     assert cards.verdict_card(reading).count("data-region") == 1
@@ -162,12 +154,12 @@ def test_places_are_named_by_thirds():
 @pytest.mark.parametrize(
     ("decision", "own", "title"),
     [
-        (FRACTURE_LIKELY, PRESENT, "You and the model agree"),
-        (FRACTURE_LIKELY, ABSENT, "You and the model disagree"),
-        (NO_FRACTURE_SEEN, ABSENT, "You and the model agree"),
-        (NO_FRACTURE_SEEN, PRESENT, "You and the model disagree"),
-        (UNCERTAIN, PRESENT, "Your reading stands"),
-        (OUT_OF_SCOPE, ABSENT, "Your reading stands"),
+        (Decision.FRACTURE_LIKELY, PRESENT, "You and the model agree"),
+        (Decision.FRACTURE_LIKELY, ABSENT, "You and the model disagree"),
+        (Decision.NO_FRACTURE_SEEN, ABSENT, "You and the model agree"),
+        (Decision.NO_FRACTURE_SEEN, PRESENT, "You and the model disagree"),
+        (Decision.UNCERTAIN, PRESENT, "Your reading stands"),
+        (Decision.OUT_OF_SCOPE, ABSENT, "Your reading stands"),
     ],
 )
 def test_agreement(decision, own, title):
@@ -234,11 +226,14 @@ def test_shrinking_never_enlarges():
 
 
 ORDER = [
-    ([FRACTURE_LIKELY, NO_FRACTURE_SEEN, UNCERTAIN], FRACTURE_LIKELY),
-    ([UNCERTAIN, NO_FRACTURE_SEEN], UNCERTAIN),
-    ([NO_FRACTURE_SEEN, NO_FRACTURE_SEEN], NO_FRACTURE_SEEN),
-    ([NO_FRACTURE_SEEN, OUT_OF_SCOPE], NO_FRACTURE_SEEN),
-    ([OUT_OF_SCOPE], OUT_OF_SCOPE),
+    (
+        [Decision.FRACTURE_LIKELY, Decision.NO_FRACTURE_SEEN, Decision.UNCERTAIN],
+        Decision.FRACTURE_LIKELY,
+    ),
+    ([Decision.UNCERTAIN, Decision.NO_FRACTURE_SEEN], Decision.UNCERTAIN),
+    ([Decision.NO_FRACTURE_SEEN, Decision.NO_FRACTURE_SEEN], Decision.NO_FRACTURE_SEEN),
+    ([Decision.NO_FRACTURE_SEEN, Decision.OUT_OF_SCOPE], Decision.NO_FRACTURE_SEEN),
+    ([Decision.OUT_OF_SCOPE], Decision.OUT_OF_SCOPE),
 ]
 
 
@@ -258,7 +253,7 @@ def test_a_study_without_a_readable_view_has_no_verdict():
 def test_the_leading_view_is_the_most_probable_of_the_most_urgent():
     views = [
         View("a", reading_of(0.3)), View("b", reading_of(0.7)), View("c", reading_of(0.9)),
-        View("d", RadiographError("no")), View("e", reading_of(0.99, OUT_OF_SCOPE)),
+        View("d", RadiographError("no")), View("e", reading_of(0.99, Decision.OUT_OF_SCOPE)),
     ]  # fmt: skip
     assert [view.name for view in sorted(views, key=lambda v: v.rank)] == list("cbaed")
 
@@ -267,7 +262,8 @@ def some_rows():
     return [
         make_row("clear.png", reading_of(0.02)), make_row("=broken", RadiographError("No film.")),
         make_row("sure.png", reading_of(0.9)), make_row("maybe.png", reading_of(0.3)),
-        make_row("cat.png", reading_of(0.5, OUT_OF_SCOPE)), make_row("sure2.png", reading_of(0.8)),
+        make_row("cat.png", reading_of(0.5, Decision.OUT_OF_SCOPE)),
+        make_row("sure2.png", reading_of(0.8)),
     ]  # fmt: skip
 
 
@@ -283,7 +279,8 @@ def test_a_worklist_is_sorted_by_urgency():
 def test_a_worklist_as_csv_and_json():
     listed = list(csv.DictReader(io.StringIO(to_csv(some_rows()).decode("utf-8-sig"))))
     assert [row["file"] for row in listed][3] == "./=broken"
-    assert listed[0]["decision"] == FRACTURE_LIKELY and float(listed[0]["probability"]) == 0.9
+    assert listed[0]["decision"] == Decision.FRACTURE_LIKELY
+    assert float(listed[0]["probability"]) == 0.9
     entries = json.loads(to_json(some_rows()))
     assert [entry["file"] for entry in entries][3] == "./=broken"
     assert entries[3]["error"]["message"] == "No film."

@@ -176,7 +176,7 @@ def test_progress_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_the_library_is_imported_only_when_used() -> None:
     code = (
-        "import sys; import detector.predictor, detector.explainers_torch; "
+        "import sys; import detector.predictor, detector.explain.cam; "
         "sys.exit('pytorch_grad_cam' in sys.modules or 'matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -27,7 +27,7 @@ import pytest
 import main
 from detector import FractureDetector
 from detector.cli import main as cli
-from detector.model.calibration import DECISIONS
+from detector.model.calibration import Decision
 from detector.phantom import random_phantom
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -175,7 +175,7 @@ def test_the_example_with_a_server_runs(block: Block, workspaces, server, monkey
         assert "event: complete" in said and '"decision"' in said
     else:
         said = run_python(code, folder, monkeypatch)
-    assert any(decision in said for decision in DECISIONS)
+    assert any(decision in said for decision in Decision)
 
 
 @having("server", "javascript")
@@ -186,7 +186,7 @@ def test_the_javascript_runs_in_a_browser(block: Block, workspaces, server, chro
     call = "readFilm(new Blob([new Uint8Array(film)]), name, location.origin + '/gradio_api')"
     answer = page.evaluate(f"async ([film, name]) => {{ {block.code} return await {call}; }}",
                            [film, "film.jpg"])  # fmt: skip
-    assert answer["decision"] in DECISIONS
+    assert answer["decision"] in set(Decision)
     failed = page.evaluate(
         f"async () => {{ {block.code} try {{ await readFilm(new Blob(['no film']), 'bad.jpg', "
         "location.origin + '/gradio_api'); return ''; } catch (error) { return error.message; } }"

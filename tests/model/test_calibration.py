@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.model.calibration import DECISIONS, Calibration, Logistic, post_test_probability
+from detector.model.calibration import Calibration, Decision, Logistic, post_test_probability
 from tests.support.tiny import CALIBRATION
 
 inside = st.floats(0.001, 0.999)
@@ -51,7 +51,7 @@ def test_a_scale_that_turns_the_order_is_refused(scale: float) -> None:
 def test_decisions(probability: float, decision: str) -> None:
     assert CALIBRATION.decide(probability) == decision
     assert CALIBRATION.decide(probability, in_scope=False) == "out of scope"
-    assert decision in DECISIONS
+    assert decision in set(Decision)
 
 
 @pytest.mark.parametrize("points", [(0.6, 0.1), (-0.1, 0.5), (0.5, 1.1), (math.nan, 0.5)])
@@ -61,19 +61,14 @@ def test_operating_points_out_of_order_are_refused(points: tuple[float, float]) 
         Calibration.from_dict(values)
 
 
-def test_the_floor_never_lies_below_the_rule_out_point() -> None:
+def test_the_display_threshold_never_lies_below_the_rule_out_point() -> None:
     values = CALIBRATION.to_dict()
-    assert Calibration.from_dict(values | {"floor": 0.05}).floor == CALIBRATION.rule_out
-    assert Calibration.from_dict(values | {"floor": 0.2}).floor == 0.2
+    for wanted, used in ((0.05, CALIBRATION.rule_out), (0.2, 0.2)):
+        calibration = Calibration.from_dict(values | {"display_threshold": wanted})
+        assert calibration.display_threshold == used
     for wrong in (-0.1, 1.1, math.nan):
-        with pytest.raises(ValueError, match="floor"):
-            Calibration.from_dict(values | {"floor": wrong})
-
-
-def test_weights_written_before_there_was_a_floor_still_load() -> None:
-    values = CALIBRATION.to_dict() | {"rule_out": 0.02}
-    del values["floor"]
-    assert Calibration.from_dict(values).floor == 0.08
+        with pytest.raises(ValueError, match="display threshold"):
+            Calibration.from_dict(values | {"display_threshold": wrong})
 
 
 def test_round_trip_and_a_missing_value() -> None:

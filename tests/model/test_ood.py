@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detector.model.ood import MAX_COLOURFULNESS, ScopeModel
+from detector.model.ood import MAX_COLOURFULNESS, OodModel
 
 FILM = np.linspace(0, 1, 64).reshape(8, 8)
 
 
-PLAIN = ScopeModel(np.array([1.0]), start=-2.0, cut=2.0)
+PLAIN = OodModel(np.array([1.0]), zero=-2.0, threshold=2.0)
 
 
 def test_the_score_runs_from_the_start_to_the_cut_along_the_direction() -> None:
-    model = ScopeModel(np.array([3.0, 4.0]), start=-5.0, cut=15.0)
+    model = OodModel(np.array([3.0, 4.0]), zero=-5.0, threshold=15.0)
     assert model.score(np.array([1.0, 2.0])) == pytest.approx(16 / 20)
     assert model.score(np.array([-1.0, -0.5])) == 0  # at the start
     assert model.score(np.array([-9.0, -9.0])) == 0  # no picture is more of a film than a film

@@ -58,11 +58,11 @@ def replace_model(folder: Path, data: bytes) -> None:
 
 def test_what_was_written_comes_back(tmp_path: Path) -> None:
     model = tiny_model(3)
-    write_weights(tmp_path, model.network, model.scope, model.config)
+    write_weights(tmp_path, model.network, model.ood, model.config)
     read = read_weights(tmp_path)
     assert read.config == model.config
     assert read.sha256 == hashlib.sha256((tmp_path / MODEL_FILE).read_bytes()).hexdigest()
-    assert np.array_equal(read.scope.direction, model.scope.direction) and not read.network.training
+    assert np.array_equal(read.ood.direction, model.ood.direction) and not read.network.training
     theirs = read.network.state_dict()
     for name, value in model.network.state_dict().items():
         halved = checkpoint.is_halved(value)
@@ -72,7 +72,7 @@ def test_what_was_written_comes_back(tmp_path: Path) -> None:
 
 def test_reading_and_writing_again_changes_no_byte(folder: Path, tmp_path: Path) -> None:
     model = read_weights(folder)
-    write_weights(tmp_path / "again", model.network, model.scope, model.config)
+    write_weights(tmp_path / "again", model.network, model.ood, model.config)
     for name in (MODEL_FILE, CONFIG_FILE):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
@@ -85,6 +85,24 @@ def test_the_network_is_built_when_asked_for_and_once(folder: Path, monkeypatch)
     with ThreadPoolExecutor(8) as pool:
         networks = set(pool.map(lambda _: model.network, range(32)))
     assert networks == {built[1]} and len(built) == 2
+
+
+def test_weights_of_format_3_are_read_with_the_same_numbers(folder: Path) -> None:
+    """They named the calibration's parts, the OOD check and its tensor otherwise."""
+    expected = read_weights(folder)
+    tensors = load((folder / MODEL_FILE).read_bytes())
+    tensors["scope.direction"] = tensors.pop("ood.direction")
+    replace_model(folder, save(tensors))
+    values = json.loads((folder / CONFIG_FILE).read_text())
+    calibration = values["calibration"]
+    for old, new in (("film", "image"), ("place", "location"), ("floor", "display_threshold")):
+        calibration[old] = calibration.pop(new)
+    ood = values.pop("ood")
+    values |= {"format": 3, "scope": {"start": ood["zero"], "cut": ood["threshold"]}}
+    (folder / CONFIG_FILE).write_text(json.dumps(values))
+    read = read_weights(folder)
+    assert read.config == expected.config
+    assert np.array_equal(read.ood.direction, expected.ood.direction)
 
 
 @pytest.mark.parametrize("name", [MODEL_FILE, CONFIG_FILE])
@@ -112,12 +130,12 @@ def test_a_config_that_is_no_json_object_is_refused(folder: Path, text: bytes) -
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda v: v.update(format=1), "format 1; this version reads 3"),
+        (lambda v: v.update(format=1), "format 1; this version reads 4"),
         (lambda v: v.pop("format"), "format None"),
         (lambda v: v.pop("calibration"), "incomplete or wrong.*calibration"),
         (lambda v: v["calibration"].update(rule_in=-1), "operating points must be ordered"),
-        (lambda v: v["calibration"]["film"].update(scale=0), "must be positive"),
-        (lambda v: v["scope"].update(cut=v["scope"]["start"]), "cut must lie beyond its start"),
+        (lambda v: v["calibration"]["image"].update(scale=0), "must be positive"),
+        (lambda v: v["ood"].update(threshold=v["ood"]["zero"]), "must lie beyond its zero"),
         (lambda v: v["preprocessing"].update(input_size="large"), "incomplete or wrong"),
         (lambda v: v["architecture"].update(stride=5), "stride must be 8 or 16"),
         (lambda v: v["architecture"].update(channels=24), "does not hold this architecture"),
@@ -164,13 +182,13 @@ def test_a_planted_pickle_is_refused_and_does_not_run(
 
 
 @readers
-@pytest.mark.parametrize("what", ["less", "no scope", "more", "shape", "scope"])
+@pytest.mark.parametrize("what", ["less", "no OOD check", "more", "shape", "OOD check"])
 def test_tensors_of_another_model_are_refused(
     folder: Path, what: str, read: Callable[[Path], object]
 ) -> None:
     tensors = load((folder / MODEL_FILE).read_bytes())
-    if what == "no scope":
-        del tensors["scope.direction"]
+    if what == "no OOD check":
+        del tensors["ood.direction"]
     elif what == "shape":
         tensors["film_bias"] = torch.zeros(2)
     elif what == "less":
@@ -178,7 +196,7 @@ def test_tensors_of_another_model_are_refused(
     elif what == "more":
         tensors["stranger"] = torch.zeros(1)
     else:
-        tensors["scope.direction"] = tensors["scope.direction"][:-1].clone()
+        tensors["ood.direction"] = tensors["ood.direction"][:-1].clone()
     replace_model(folder, save(tensors))
     with pytest.raises(WeightsError, match="architecture"):
         read(folder)
@@ -204,7 +222,7 @@ def test_a_full_disk_leaves_the_weights_that_were_there(
 
     monkeypatch.setattr(checkpoint.os, "fsync", full_at_second)
     with pytest.raises(OSError, match="No space left"):
-        write_weights(folder, model.network, model.scope, model.config)
+        write_weights(folder, model.network, model.ood, model.config)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 

@@ -37,7 +37,7 @@ def prediction(detector):
     """A fracture with two regions, whatever the shipped weights think of a phantom."""
     reading = detector.predict(random_phantom(0, fractured=True).pixels)
     return replace(
-        reading, probability=0.934, decision=calibration.FRACTURE_LIKELY,
+        reading, probability=0.934, decision=calibration.Decision.FRACTURE_LIKELY,
         scope=ScopeCheck(True, 0.5),
         regions=(Region(180, 300, 60, 40, 0.91), Region(20, 30, 50, 50, 0.4)),
         model={"version": "1.2.3", "sha256": "0123456789ab"},
@@ -142,7 +142,7 @@ def test_fields_that_would_need_a_second_page_are_refused(prediction):
 
 def test_out_of_scope_gives_no_probability_and_no_overlay(prediction):
     strange = replace(
-        prediction, decision=calibration.OUT_OF_SCOPE, regions=(),
+        prediction, decision=calibration.Decision.OUT_OF_SCOPE, regions=(),
         scope=ScopeCheck(False, 3.0, "The picture is in colour."),
     )  # fmt: skip
     reader, text = read(make_report(strange))
@@ -150,7 +150,7 @@ def test_out_of_scope_gives_no_probability_and_no_overlay(prediction):
     assert "93 %" not in text and len(reader.pages[0].images) == 1
 
 
-@pytest.mark.parametrize("decision", calibration.DECISIONS)
+@pytest.mark.parametrize("decision", calibration.Decision)
 def test_every_decision_has_its_words(prediction, decision):
     _, text = read(make_report(replace(prediction, decision=decision)))
     assert decision.capitalize() in text
@@ -163,12 +163,12 @@ def test_the_model_is_dated_where_that_is_known(prediction):
 
 
 def test_the_caption_names_the_floor_of_what_is_shown(prediction):
-    points = replace(prediction.calibration, rule_out=0.02, floor=0.13)
+    points = replace(prediction.calibration, rule_out=0.02, display_threshold=0.13)
     assert "colour from 13 %" in read(make_report(replace(prediction, calibration=points)))[1]
 
 
 def test_a_clear_film_is_not_said_to_exclude_a_fracture(prediction):
-    clear = replace(prediction, decision=calibration.NO_FRACTURE_SEEN, regions=())
+    clear = replace(prediction, decision=calibration.Decision.NO_FRACTURE_SEEN, regions=())
     _, text = read(make_report(clear))
     assert "does not exclude a fracture" in text and "Regions." not in text
 

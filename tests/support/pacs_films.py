@@ -11,7 +11,7 @@ from pydicom import uid
 
 from detector import FractureDetector, Prediction
 from detector.explain.regions import Region
-from detector.model.calibration import FRACTURE_LIKELY, OUT_OF_SCOPE
+from detector.model.calibration import Decision
 from detector.model.ood import ScopeCheck
 from detector.pacs.objects.make import make_objects, read_source, write_objects
 from tests.support import odd_films as odd
@@ -61,12 +61,15 @@ FILMS = {
 def likely(reader: FractureDetector, data: bytes, frame: int | None = None) -> Prediction:
     """A reading with two regions of known place."""
     prediction = reader.predict(data, frame=frame)
-    return replace(prediction, decision=FRACTURE_LIKELY, probability=0.87654, regions=REGIONS)
+    return replace(
+        prediction, decision=Decision.FRACTURE_LIKELY, probability=0.87654, regions=REGIONS
+    )
 
 
 def unknown(prediction: Prediction) -> Prediction:
     return replace(
-        prediction, decision=OUT_OF_SCOPE, regions=(), scope=ScopeCheck(False, 3.0, "It is blank.")
+        prediction, decision=Decision.OUT_OF_SCOPE, regions=(),
+        scope=ScopeCheck(False, 3.0, "It is blank."),
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from detector import FractureDetector
-from detector.model.calibration import OUT_OF_SCOPE
+from detector.model.calibration import Decision
 from detector.phantom import random_phantom
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,7 +88,7 @@ def phantom_films(detector: FractureDetector, folder: Path, count: int) -> list[
         phantom = random_phantom(seed, fractured=True)
         file = save_film(phantom.pixels, folder / f"film_{seed}.png")
         prediction = detector.predict(file)
-        if prediction.decision != OUT_OF_SCOPE and prediction.regions:
+        if prediction.decision != Decision.OUT_OF_SCOPE and prediction.regions:
             found.append((-float(prediction.heatmap.max()), str(file)))
         if len(found) >= 2 * count:
             break

@@ -8,12 +8,12 @@ import torch
 from detector.model.architecture import Architecture
 from detector.model.calibration import Calibration, Logistic
 from detector.model.network import EvidenceNetwork
-from detector.model.ood import ScopeModel
+from detector.model.ood import OodModel
 from detector.model.weights import Model, ModelConfig, arrays_of
 
 TINY = Architecture(backbone="test_efficientnet", channels=16)
 CALIBRATION = Calibration(
-    film=Logistic(1.0, 0.0), place=Logistic(1.0, -3.0),
+    image=Logistic(1.0, 0.0), location=Logistic(1.0, -3.0),
     rule_out=0.1, rule_in=0.6, extent=1.5, prevalence=0.2,
 )  # fmt: skip
 
@@ -40,6 +40,6 @@ def tiny_model(seed: int = 0, *, size: int = 96, calibration: Calibration = CALI
     """A model that takes every film as in scope."""
     network = tiny_network(seed)
     embedding = network.embedding_size
-    scope = ScopeModel(np.ones(embedding), start=-1e6, cut=1e6)
-    config = ModelConfig("tiny", TINY, size, calibration, scope.start, scope.cut)
-    return Model(arrays_of(network), scope, config, sha256="0" * 64)
+    ood = OodModel(np.ones(embedding), zero=-1e6, threshold=1e6)
+    config = ModelConfig("tiny", TINY, size, calibration, ood.zero, ood.threshold)
+    return Model(arrays_of(network), ood, config, sha256="0" * 64)

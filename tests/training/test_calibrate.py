@@ -100,7 +100,8 @@ def test_fit_calibration_finds_points_places_and_extent() -> None:
     assert 0 < calibration.rule_out <= 0.5 <= calibration.rule_in < 1
     assert calibration.prevalence == 0.5
     # At the place of a fracture the evidence is about 3, at a decoy about -1.
-    assert calibration.place.probability(3.5) > 0.8 and calibration.place.probability(-2) < 0.2
+    assert calibration.location.probability(3.5) > 0.8
+    assert calibration.location.probability(-2) < 0.2
     assert 1.25 <= calibration.extent <= 2.5
     found = find_regions(val["evidence"][0], val["letterboxes"][0], calibration)[0]
     assert [found.x, found.y, found.width, found.height] == pytest.approx(val["boxes"][0][0], abs=9)
@@ -111,7 +112,7 @@ def test_most_intact_films_are_left_plain_by_the_floor() -> None:
     val["logits"] = np.where(val["labels"], 4.0, -2.0) + 0.01 * np.arange(200)
     val["logits"][:12:2] = -5  # missed fractures: the rule-out point is low
     calibration = fit_calibration(**val)
-    assert calibration.rule_out < calibration.floor < 0.5
+    assert calibration.rule_out < calibration.display_threshold < 0.5
     intact = np.flatnonzero(~val["labels"])
     plain = [not find_regions(val["evidence"][i], val["letterboxes"][i], calibration)
              for i in intact]
@@ -134,16 +135,16 @@ def test_the_extent_follows_the_boxes() -> None:
 def test_few_films_rule_nothing_out() -> None:
     calibration = fit_calibration(**films(12))
     assert 0 < calibration.rule_out < 1e-5 and calibration.rule_in == 1
-    assert 0 < calibration.floor <= 0.5
+    assert 0 < calibration.display_threshold <= 0.5
 
 
 def test_fractured_films_without_boxes_are_left_out_of_the_places() -> None:
     val = films(80)
-    with_boxes = fit_calibration(**val).place
+    with_boxes = fit_calibration(**val).location
     val["boxes"][0] = val["boxes"][2] = np.zeros((0, 4))
-    assert fit_calibration(**val).place != with_boxes
+    assert fit_calibration(**val).location != with_boxes
     val["boxes"] = [np.zeros((0, 4))] * 80  # known: the normal films alone, where nothing hits
-    place = fit_calibration(**val).place
+    place = fit_calibration(**val).location
     assert place.scale == 1 and place.probability(-3.0) < 0.1
 
 
@@ -185,7 +186,7 @@ def test_the_scope_lets_unknown_styles_in_and_other_pictures_out() -> None:
     assert let_in(cloud.others(1000)) < 0.02
     # A style as far from the films as the other pictures are, but in another direction.
     assert let_in(cloud.draw(1000, 0, 0, 8)) > 0.99
-    assert min(scope.score(e) for e in films) == 0 and scope.start < scope.cut
+    assert min(scope.score(e) for e in films) == 0 and scope.zero < scope.threshold
 
 
 def test_where_films_and_other_pictures_overlap_films_come_first() -> None:

@@ -7,11 +7,11 @@ from html import escape
 
 import numpy as np
 
-from detector.model.calibration import DECISIONS
+from detector.model.calibration import Decision
 from detector.pacs.monitor.drift import Day, Reading, Reference, Rule
 
 # Okabe and Ito's colours, told apart by people who are colour-blind too.
-COLOURS = dict(zip(DECISIONS, ("#d55e00", "#e69f00", "#009e73", "#7f7f7f"), strict=True))
+COLOURS = dict(zip(Decision, ("#d55e00", "#e69f00", "#009e73", "#7f7f7f"), strict=True))
 _FIRST, _LATEST, _CARD = "#56b4e9", "#0072b2", "#000"
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 720, 220, 44, 24, 10
 
@@ -21,7 +21,7 @@ def shares_chart(days: Sequence[Day]) -> str:
     parts, step = [_axis(0, 1, "{:.0%}")], (_WIDTH - _LEFT) / len(days)
     for index, day in enumerate(days):
         low = 0.0
-        for name in DECISIONS:
+        for name in Decision:
             share = day.decisions.get(name, 0) / day.films
             top, height = _y(low + share, 0, 1), _y(low, 0, 1) - _y(low + share, 0, 1)
             parts.append(

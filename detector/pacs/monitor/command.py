@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from detector.model.calibration import DECISIONS
+from detector.model.calibration import Decision
 from detector.model.hub import resolve_weights
 from detector.pacs.monitor.charts import scope_chart, score_chart, shares_chart
 from detector.pacs.monitor.drift import TESTS, Day, Drift, Reference, Rule, measure_drift
@@ -109,9 +109,9 @@ def _state(drift: Drift, rule: Rule) -> str:
 
 
 def _table(days: tuple[Day, ...]) -> Iterator[str]:
-    yield _row("th", ("day", "films", *DECISIONS, "not read", *(f"p: {name}" for name in TESTS)))
+    yield _row("th", ("day", "films", *Decision, "not read", *(f"p: {name}" for name in TESTS)))
     for day in reversed(days):
-        shares = (f"{day.decisions.get(name, 0) / day.films:.0%}" for name in DECISIONS)
+        shares = (f"{day.decisions.get(name, 0) / day.films:.0%}" for name in Decision)
         values = (f"{day.p[name]:.2g}" if name in day.p else "–" for name in TESTS)
         cells = (str(day.day), str(day.films), *shares, str(day.unread), *values)
         yield _row("td", cells, "alarm" if day.alarms else "")

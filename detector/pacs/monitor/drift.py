@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import fisher_exact, ks_2samp, kstwobign
 
-from detector.model.calibration import OUT_OF_SCOPE
+from detector.model.calibration import Decision
 from detector.pacs.node.run_log import READ, UNREAD
 
 SCORE_CARD, SCOPE_CARD = "score, card", "out of scope, card"
@@ -71,7 +71,7 @@ class Reference:
             confusion = point["confusion"]
             above = confusion["true_positive"] + confusion["false_positive"]
             points.append((float(point["threshold"]), above / point["films"]))
-        out = figures["decided"]["decisions"][OUT_OF_SCOPE]["films"]
+        out = figures["decided"]["decisions"][Decision.OUT_OF_SCOPE]["films"]
         return cls(source, int(figures["films"]), int(out), tuple(sorted(points)))
 
 
@@ -177,7 +177,7 @@ def against_card(films: Sequence[Reading], reference: Reference) -> dict[str, fl
     scores = np.array([film.probability for film in films])
     distance = max(abs(float(np.mean(scores >= t)) - share) for t, share in reference.points)
     size = len(films) * reference.films / (len(films) + reference.films)
-    out = sum(film.decision == OUT_OF_SCOPE for film in films)
+    out = sum(film.decision == Decision.OUT_OF_SCOPE for film in films)
     table = [[out, len(films) - out],
              [reference.out_of_scope, reference.films - reference.out_of_scope]]  # fmt: skip
     return {

@@ -91,4 +91,4 @@ def probabilities(prediction: Prediction) -> np.ndarray:
     if prediction.method == DEFAULT:
         return prediction.heatmap
     heat = prediction.heat
-    return Heat(prediction.evidence, heat.letterbox, prediction.calibration.place).on_film()
+    return Heat(prediction.evidence, heat.letterbox, prediction.calibration.location).on_film()

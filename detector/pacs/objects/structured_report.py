@@ -49,10 +49,10 @@ from detector.report.results import percent
 
 DECISION = code("DECISION", "Decision")
 DECISIONS = {
-    calibration.FRACTURE_LIKELY: code("FRACTURE_LIKELY", "Fracture likely"),
-    calibration.UNCERTAIN: code("UNCERTAIN", "Uncertain"),
-    calibration.NO_FRACTURE_SEEN: code("NO_FRACTURE_SEEN", "No fracture seen"),
-    calibration.OUT_OF_SCOPE: code("OUT_OF_SCOPE", "Out of scope"),
+    calibration.Decision.FRACTURE_LIKELY: code("FRACTURE_LIKELY", "Fracture likely"),
+    calibration.Decision.UNCERTAIN: code("UNCERTAIN", "Uncertain"),
+    calibration.Decision.NO_FRACTURE_SEEN: code("NO_FRACTURE_SEEN", "No fracture seen"),
+    calibration.Decision.OUT_OF_SCOPE: code("OUT_OF_SCOPE", "Out of scope"),
 }
 PROBABILITY = CodedConcept("122157", "DCM", "Probability")
 EVALUATIONS = CodedConcept("C0034375", "UMLS", "Qualitative Evaluations")
@@ -174,9 +174,9 @@ def _reading(prediction: Prediction) -> str:
     if not prediction.scope.in_scope:
         return f"{decision}: {prediction.scope.reason} No probability is given."
     meaning = {
-        calibration.FRACTURE_LIKELY: "at or above the rule-in point",
-        calibration.UNCERTAIN: "between the two operating points, needs review",
-        calibration.NO_FRACTURE_SEEN:
+        calibration.Decision.FRACTURE_LIKELY: "at or above the rule-in point",
+        calibration.Decision.UNCERTAIN: "between the two operating points, needs review",
+        calibration.Decision.NO_FRACTURE_SEEN:
             "below the rule-out point, which does not exclude a fracture",
     }[prediction.decision]
     count = len(prediction.regions)

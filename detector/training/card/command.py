@@ -175,8 +175,9 @@ def _verdicts(config: ModelConfig) -> str:
         "validation films with a finite-sample (conformal) correction, rule-out for a sensitivity "
         "and rule-in for a specificity of 0.95 or more. The probability is calibrated at a "
         f"prevalence of {100 * cut.prevalence:.0f} %, that of the validation films. Colour and "
-        f"boxes begin where the probability at a place reaches {cut.floor:.3f}, everywhere the "
-        "same: chosen so that three of four normal films show none."
+        "boxes begin where the probability at a place reaches "
+        f"{cut.display_threshold:.3f}, everywhere the same: chosen so that three of four normal "
+        "films show none."
     )
 
 

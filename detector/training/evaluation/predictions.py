@@ -60,7 +60,7 @@ def source_of(record: FilmRecord) -> str:
 def read_record(detector: FractureDetector, record: FilmRecord) -> Reading:
     """Read one film. Raises RadiographError where its file gives no film."""
     prediction = detector.predict(record.path)
-    film = prediction.calibration.film
+    film = prediction.calibration.image
     # The logit from the probability: the true path, not a second one, is what is measured.
     certain = min(max(prediction.probability, 1e-15), 1 - 1e-15)
     hit = strict = None

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from detector.io.radiograph import load_radiograph
-from detector.model.calibration import FRACTURE_LIKELY, NO_FRACTURE_SEEN
+from detector.model.calibration import Decision
 from detector.predictor import FractureDetector
 from detector.training.data.records import FilmRecord
 from detector.training.evaluation.metrics import POINTING_TOLERANCE, auc_estimate, share
@@ -151,8 +151,10 @@ def change_figures(
     for column, name in enumerate(CHANGES, start=1):
         moved = np.array([abs(row[column][0] - row[0][0]) for row in rows])
         other = np.array([row[column][1] != row[0][1] for row in rows])
-        turned = [{row[column][1], row[0][1]} == {FRACTURE_LIKELY, NO_FRACTURE_SEEN}
-                  for row in rows]
+        turned = [
+            {row[column][1], row[0][1]} == {Decision.FRACTURE_LIKELY, Decision.NO_FRACTURE_SEEN}
+            for row in rows
+        ]
         figures["changes"][name] = {
             "probability_change_median": round(float(np.median(moved)), 4),
             "probability_change_95th": round(float(np.percentile(moved, 95)), 4),

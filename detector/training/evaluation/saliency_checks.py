@@ -87,7 +87,8 @@ def _deletion(
         }
         for name, order in orders.items():
             deleted, inserted = deletion_insertion(
-                network, detector.config.calibration.film.probability, canvas, heat.letterbox, order
+                network, detector.config.calibration.image.probability, canvas, heat.letterbox,
+                order,
             )
             curves["deletion"][name].append(deleted)
             curves["insertion"][name].append(inserted)

@@ -65,7 +65,7 @@ def read_boxed(detector: FractureDetector, record: FilmRecord) -> BoxedReading:
         centre=play((shape[1] / 2, shape[0] / 2), record, shape),
         chance=chance(record, shape),
         region_overlap=region_overlap(regions, record),
-        map_overlap=map_overlap(heat, mask, calibration.floor),
+        map_overlap=map_overlap(heat, mask, calibration.display_threshold),
         counts=pixel_counts(heat, mask),
     )
 

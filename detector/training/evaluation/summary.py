@@ -12,12 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from detector.model.calibration import (
-    DECISIONS,
-    FRACTURE_LIKELY,
-    NO_FRACTURE_SEEN,
-    Calibration,
-)
+from detector.model.calibration import Calibration, Decision
 from detector.training.evaluation.metrics import (
     CALIBRATION_BINS,
     auc_estimate,
@@ -136,9 +131,11 @@ def _at(readings: Sequence[Reading], labels: np.ndarray, cut: float) -> dict[str
 
 def _decided(readings: Sequence[Reading]) -> dict[str, Any]:
     """Share of films with a verdict; error among those. A refused film counts as undecided."""
-    verdicts = (FRACTURE_LIKELY, NO_FRACTURE_SEEN)
+    verdicts = (Decision.FRACTURE_LIKELY, Decision.NO_FRACTURE_SEEN)
     decided = [r for r in readings if r.decision in verdicts]
-    wrong = np.array([(r.decision == FRACTURE_LIKELY) != r.record.fractured for r in decided])
+    wrong = np.array(
+        [(r.decision == Decision.FRACTURE_LIKELY) != r.record.fractured for r in decided]
+    )
     figures: dict[str, Any] = {
         "share": share(np.array([r.decision in verdicts for r in readings]), _units(readings)),
         "films": len(decided),
@@ -148,7 +145,7 @@ def _decided(readings: Sequence[Reading]) -> dict[str, Any]:
                 "films": sum(r.decision == decision for r in readings),
                 "fractured": sum(r.decision == decision and r.record.fractured for r in readings),
             }
-            for decision in DECISIONS
+            for decision in Decision
         },
     }
     if decided:
@@ -177,8 +174,10 @@ def _subgroups(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
 
 def failures(readings: Sequence[Reading]) -> dict[str, list[dict[str, Any]]]:
     """The worst misses and false alarms that were decided, each in words, no film shown."""
-    missed = [r for r in readings if r.record.fractured and r.decision == NO_FRACTURE_SEEN]
-    alarms = [r for r in readings if not r.record.fractured and r.decision == FRACTURE_LIKELY]
+    missed = [r for r in readings if r.record.fractured and r.decision == Decision.NO_FRACTURE_SEEN]
+    alarms = [
+        r for r in readings if not r.record.fractured and r.decision == Decision.FRACTURE_LIKELY
+    ]
     missed.sort(key=lambda r: (r.probability, r.record.key))
     alarms.sort(key=lambda r: (-r.probability, r.record.key))
     return {

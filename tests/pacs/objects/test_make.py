@@ -16,7 +16,7 @@ from pydicom import DataElement, Dataset, dcmread, uid
 from pydicom.datadict import dictionary_VR
 
 from detector import FractureDetector, Prediction
-from detector.model.calibration import UNCERTAIN
+from detector.model.calibration import Decision
 from tests.support import odd_films as odd
 
 hd = pytest.importorskip("highdicom", reason="the extra 'dicom' is not installed")
@@ -184,7 +184,7 @@ def test_an_uncertain_film_and_one_out_of_scope_get_a_report_that_says_so(
     reader: FractureDetector,
 ) -> None:
     data = film()
-    uncertain = replace(likely(reader, data), decision=UNCERTAIN, probability=0.3)
+    uncertain = replace(likely(reader, data), decision=Decision.UNCERTAIN, probability=0.3)
     objects = make_objects(read_source(data), uncertain)
     assert len(objects) == 3
     assert said(objects[0])[0].startswith("Uncertain: ") and "needs review" in said(objects[0])[0]

@@ -19,7 +19,7 @@ from pydicom import Dataset, dcmread, uid
 
 from detector import FractureDetector
 from detector.explain.regions import Region
-from detector.model.calibration import FRACTURE_LIKELY
+from detector.model.calibration import Decision
 from tests.support import odd_films as odd
 from tests.support.tiny import tiny_model
 
@@ -110,7 +110,8 @@ def test_the_report_stands_beside_the_film(orthanc: Archive) -> None:
     )  # fmt: skip
     prediction = replace(
         FractureDetector(tiny_model(), "torch").predict(data),
-        decision=FRACTURE_LIKELY, probability=0.87654, regions=(Region(10, 20, 30, 40, 0.8125),),
+        decision=Decision.FRACTURE_LIKELY, probability=0.87654,
+        regions=(Region(10, 20, 30, 40, 0.8125),),
     )  # fmt: skip
     film = dcmread(io.BytesIO(data))
     objects = make_objects(read_source(data), prediction)

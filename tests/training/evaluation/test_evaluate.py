@@ -101,7 +101,7 @@ def test_subgroups_follow_the_table_of_the_set(readings):
 
 def test_before_calibration_is_the_plain_sigmoid_of_the_logit(readings):
     one = next(r for r in readings if r.record.path.name == "f1.png")
-    assert CALIBRATION.film.probability(one.logit) == pytest.approx(one.probability)
+    assert CALIBRATION.image.probability(one.logit) == pytest.approx(one.probability)
     figures = summarise_source(readings, thresholds(CALIBRATION, None))["calibration"]
     labels = np.array([r.record.fractured for r in readings])
     after = np.array([r.probability for r in readings])

@@ -50,7 +50,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     model = tiny_model()
-    write_weights(tmp_path / "weights", model.network, model.scope, model.config)
+    write_weights(tmp_path / "weights", model.network, model.ood, model.config)
     return tmp_path / "weights"
 
 
@@ -76,7 +76,7 @@ def test_the_command_prints_a_table_and_writes_figures(
     films: Path, weights: Path, few: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tiny_model(seed=1)
-    write_weights(tmp_path / "second", other.network, other.scope, other.config)
+    write_weights(tmp_path / "second", other.network, other.ood, other.config)
     out = tmp_path / "out"
     code = trust.main(
         ["--weights", str(weights), "--data", str(films), "--split", "val", "--quick",
