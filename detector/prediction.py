@@ -116,7 +116,10 @@ class Prediction:
                 "rule_out": round(self.calibration.rule_out, 4),
                 "rule_in": round(self.calibration.rule_in, 4),
             },
-            "film": {"width": self.film.width, "height": self.film.height},
+            "film": {
+                "width": self.film.width, "height": self.film.height,
+                **({"missing": self.film.missing} if self.film.missing else {}),
+            },
             "warnings": list(self.warnings),
             "method": self.method,
             "model": dict(self.model),

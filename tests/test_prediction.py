@@ -14,6 +14,7 @@ from detector.io.radiograph import load_radiograph
 from detector.model.letterbox import Letterbox
 from detector.model.ood import ScopeCheck
 from detector.prediction import Prediction
+from detector.report.results import record, row, text
 from tests.support.tiny import CALIBRATION
 
 
@@ -66,9 +67,9 @@ def test_overlay(prediction: Prediction) -> None:
 
 def test_to_dict_is_json_and_holds_no_pixels(prediction: Prediction) -> None:
     values = prediction.to_dict()
-    text = json.dumps(values)
-    assert len(text) < 2000
-    assert json.loads(text) == values
+    written = json.dumps(values)
+    assert len(written) < 2000
+    assert json.loads(written) == values
     assert values["probability"] == 0.7123 and values["confidence"] == 0.7123
     assert values["regions"] == [
         {"x": 1.2, "y": 2, "width": 30, "height": 40, "score": 0.9}
@@ -81,3 +82,14 @@ def test_to_dict_is_json_and_holds_no_pixels(prediction: Prediction) -> None:
 def test_a_prediction_is_itself_and_can_be_kept_in_a_set(prediction: Prediction) -> None:
     assert prediction == prediction and prediction != replace(prediction)
     assert len({prediction, prediction}) == 1
+
+
+def test_a_film_that_is_not_whole_says_so_in_every_form(prediction: Prediction) -> None:
+    film = replace(
+        prediction.film, facts={**prediction.film.facts, "missing": 0.0483}, warnings=("Cut.",)
+    )
+    partial = replace(prediction, film=film)
+    assert partial.to_dict()["film"] == {"width": 90, "height": 120, "missing": 0.0483}
+    assert text("a.jpg", partial).startswith("a.jpg: fracture likely (4.8 % of the film is missing")
+    assert row(record("a.jpg", partial))["warnings"] == "Cut."
+    assert "missing" not in text("a.jpg", prediction)

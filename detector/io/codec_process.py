@@ -2,7 +2,8 @@
 
 The decoders of JPEG-LS and lossless JPEG abort the whole process or loop for minutes on a damaged
 stream (found by `benchmarks/fuzz_radiograph.py`). So the decoders run in a child process with a
-limit on time and memory: whatever a stream does to it, this process only sees an exception. A child
+limit on time and memory: whatever a stream does to it, this process only sees an exception. What
+the decoders complain of is handed back too: some only grumble where data are missing. A child
 is started for the first such film (a third of a second) and kept for the next ones; it ends with
 this process, because its input does.
 
@@ -17,6 +18,7 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 from typing import IO, Any
 
@@ -57,10 +59,13 @@ def decode_frame(header: dict[str, Any], stream: bytes) -> np.ndarray:
 
 def decode_apart(
     header: dict[str, Any], stream: bytes, *, seconds: float, memory: int
-) -> np.ndarray:
+) -> tuple[np.ndarray, str]:
     """Decode one compressed frame in a child process; arguments as for `decode_frame`.
 
     `seconds` and `memory` (bytes beyond the idle child's own) are the most that it may take.
+
+    Returns:
+        The stored values; and what the decoder wrote to its standard error, in lines.
 
     Raises:
         DecoderFailed: the decoder refused the stream, crashed, or took too long.
@@ -92,7 +97,7 @@ def decode_apart(
         _idle.append(child)
     if "error" in answer:
         raise DecoderFailed(answer["error"])
-    return np.frombuffer(data, answer["dtype"]).reshape(answer["shape"])
+    return np.frombuffer(data, answer["dtype"]).reshape(answer["shape"]), answer["complaints"]
 
 
 # Children waiting for work: as many as films were once decoded at the same moment.
@@ -187,6 +192,8 @@ def _serve() -> None:
     # Decoders print to the standard output, which is the line to the parent: move that away.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    complaints = tempfile.TemporaryFile()
+    os.dup2(complaints.fileno(), 2)
     import warnings
 
     import pydicom.pixels  # noqa: F401 - loaded before memory is limited
@@ -200,12 +207,15 @@ def _serve() -> None:
         except EOFError:
             return
         _limit_memory(header["memory"])
+        os.ftruncate(2, 0)
+        os.lseek(2, 0, os.SEEK_SET)
         try:
             pixels = np.ascontiguousarray(decode_frame(header, stream))
         except BaseException as error:  # the Rust decoder's panics are no `Exception`
             _send(answers, {"error": type(error).__name__}, b"")
         else:
-            answer = {"dtype": pixels.dtype.str, "shape": pixels.shape}
+            said = os.pread(2, 10_000, 0).decode("ascii", "replace")
+            answer = {"dtype": pixels.dtype.str, "shape": pixels.shape, "complaints": said}
             _send(answers, answer, memoryview(pixels).cast("B"))
 
 

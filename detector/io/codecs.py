@@ -7,8 +7,6 @@ decoded by Pillow in this process; the other decoders run in `codec_process.py`.
 
 from __future__ import annotations
 
-import struct
-
 import numpy as np
 from pydicom import Dataset
 from pydicom.encaps import get_frame
@@ -30,9 +28,9 @@ from pydicom.uid import (
 )
 
 from detector.errors import UnreadableFilm, UnsupportedFilm
+from detector.io import jpeg, jpeg2000
 from detector.io.codec_process import DecoderFailed, decode_apart, decode_frame
 from detector.io.limits import Limits
-from detector.io.picture import MAX_SCANS
 
 # pydicom's name of the one decoder used for each compression, always the same one.
 _PLUGINS = {
@@ -56,45 +54,10 @@ _ELEMENTS = (
     "PixelRepresentation", "PhotometricInterpretation", "PlanarConfiguration",
 )  # fmt: skip
 
-# Start-of-frame markers of JPEG (ITU-T T.81, table B.1) and JPEG-LS (T.87): all but DHT, JPG, DAC.
-_FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
-_BARE = frozenset({0x01, *range(0xD0, 0xD8)})
-
 
 def declared(stream: bytes) -> tuple[int, int, int, int] | None:
     """(width, height, samples, bits) of a JPEG, JPEG-LS or JPEG 2000 stream; None without one."""
-    if stream[:2] == b"\xff\xd8":
-        return _jpeg(stream)
-    # A bare codestream, or one within the boxes of a JP2 file.
-    start = stream.find(b"\xff\x4f\xff\x51", 0, 4096)
-    if start >= 0 and len(stream) >= start + 43:
-        # SIZ (ITU-T T.800, A.5.1): the grid's far corner, its origin, tiles, then components.
-        right, bottom, left, top = struct.unpack_from(">4I", stream, start + 8)
-        samples, bits = struct.unpack_from(">HB", stream, start + 40)
-        return right - left, bottom - top, samples, (bits & 0x7F) + 1
-    return None
-
-
-def _jpeg(stream: bytes) -> tuple[int, int, int, int] | None:
-    place = 2
-    while place + 4 <= len(stream):
-        if stream[place] != 0xFF:
-            return None
-        marker = stream[place + 1]
-        if marker == 0xFF:  # padding between segments
-            place += 1
-        elif marker in _BARE:
-            place += 2
-        elif marker in _FRAMES:
-            if place + 10 > len(stream):
-                return None
-            bits, height, width, samples = struct.unpack_from(">BHHB", stream, place + 4)
-            return width, height, samples, bits
-        elif marker in (0xD9, 0xDA):
-            return None
-        else:
-            place += 2 + struct.unpack_from(">H", stream, place + 2)[0]
-    return None
+    return (jpeg if stream[:2] == jpeg.START else jpeg2000).declared(stream)
 
 
 def decode_compressed(dataset: Dataset, frame: int, frames: int, limits: Limits) -> np.ndarray:
@@ -134,17 +97,23 @@ def decode_compressed(dataset: Dataset, frame: int, frames: int, limits: Limits)
     pixels = dataset.Rows * dataset.Columns * dataset.SamplesPerPixel
     try:
         if plugin == "pillow":
-            return decode_frame(header, stream)
+            values = decode_frame(header, stream)
+            if jpeg.missing_share(stream):
+                raise damaged
+            return values
         memory = len(stream) + 32 * pixels + 256_000_000
         # A slow decoder reads some ten million pixels a second; a damaged stream makes it loop.
         seconds = min(limits.max_seconds, 2 + pixels / 1e6)
-        return decode_apart(header, stream, seconds=seconds, memory=memory)
-    except MemoryError:
+        values, complaints = decode_apart(header, stream, seconds=seconds, memory=memory)
+    except (MemoryError, UnreadableFilm):
         raise
     except DecoderFailed as error:
         raise damaged from error
     except Exception:
         raise damaged from None
+    if any(jpeg.is_damage(complaint, stream) for complaint in complaints.splitlines()):
+        raise damaged
+    return values
 
 
 def _check(stream: bytes, dataset: Dataset, syntax: UID) -> None:
@@ -159,7 +128,11 @@ def _check(stream: bytes, dataset: Dataset, syntax: UID) -> None:
         )
     if found[3] > 8 and syntax in (JPEGBaseline8Bit, JPEGExtended12Bit):
         raise _unsupported(syntax)  # no decoder at hand reads 12-bit lossy JPEG
-    if stream[:2] == b"\xff\xd8" and stream.count(b"\xff\xda") > MAX_SCANS:
+    if stream[:2] != jpeg.START and not jpeg2000.is_whole(stream):
+        raise UnreadableFilm(
+            f"Part of the film's pixels ({syntax_name(syntax)}) is missing. Export the film again."
+        )
+    if stream[:2] == jpeg.START and stream.count(b"\xff\xda") > jpeg.MAX_SCANS:
         raise UnsupportedFilm(
             "The film's JPEG is built in an unusual way (too many passes). Export it again."
         )

@@ -14,6 +14,8 @@ import numpy as np
 from PIL import Image
 
 from detector.errors import FilmTooLarge, NoPixels, RadiographError, UnreadableFilm, UnsupportedFilm
+from detector.io import jpeg
+from detector.io.damage import missing_of
 from detector.io.intensity import colourfulness, from_numbers, from_uint8, luma
 from detector.io.limits import Limits
 from detector.io.log_filter import silence
@@ -21,14 +23,6 @@ from detector.io.log_filter import silence
 silence(name for name in logging.root.manager.loggerDict if name.startswith("PIL"))
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
-
-# A progressive JPEG has about ten scans; each one more costs a pass over all pixels, and a
-# hostile file declares thousands.
-MAX_SCANS = 100
-END_OF_JPEG = b"\xff\xd9"
-# Of a JPEG that is cut short. Some archives lost the last bytes of their films; where more is
-# missing a fracture may be missing with it, and the film must not get a verdict.
-MAX_MISSING = 0.1
 
 # EXIF orientation (tag 0x0112) to the array operation that puts the film upright.
 _UPRIGHT = {
@@ -59,13 +53,9 @@ def read_picture(data: bytes, limits: Limits, frame: int | None = None) -> Decod
         RadiographError: one of its subclasses, by cause.
     """
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_SCANS:
-            raise UnsupportedFilm(
-                "The JPEG is built in an unusual way (too many passes). Save it again as a "
-                "plain JPEG or PNG."
-            )
-        return read_image(image, limits, frame, rescue=data)
+        if data.startswith(jpeg.START):
+            jpeg.refuse_unusual(data)
+        return read_image(Image.open(io.BytesIO(data), formats=FORMATS), limits, frame)
     except RadiographError:
         raise
     except Image.DecompressionBombError as error:
@@ -84,13 +74,8 @@ def read_picture(data: bytes, limits: Limits, frame: int | None = None) -> Decod
         ) from error
 
 
-def read_image(
-    image: Image.Image, limits: Limits, frame: int | None = None, rescue: bytes | None = None
-) -> Decoded:
-    """Decode an opened Pillow image; like `read_picture`, but other exceptions may pass.
-
-    `rescue` holds a JPEG's bytes, to read it as far as they go when it is cut short.
-    """
+def read_image(image: Image.Image, limits: Limits, frame: int | None = None) -> Decoded:
+    """Decode an opened Pillow image; like `read_picture`, but other exceptions may pass."""
     limits.check_size(*image.size)
     _check_tiles(image, limits)
     warnings = _choose_frame(image, frame, limits)
@@ -103,22 +88,20 @@ def read_image(
     # Pillow turns 0-is-white into 0-is-black for 8 bits but not for 16.
     tags = getattr(image, "tag_v2", {})
     white_is_zero = image.mode.startswith("I;16") and tags.get(262) == 0
+    file = _file_bytes(image)
     try:
         image.load()
-    except OSError as error:
-        if rescue is None or image.format not in ("JPEG", "MPO"):
+    except OSError:
+        if facts["format"] != "JPEG" or not file:
             raise
-        image = Image.open(io.BytesIO(rescue + END_OF_JPEG), formats=FORMATS)
-        limits.check_size(*image.size)
+        image = Image.open(io.BytesIO(file + jpeg.END), formats=FORMATS)
         image.load()
-        missing = _missing(image)
-        if missing > MAX_MISSING:
-            raise UnreadableFilm(
-                f"The JPEG file is cut short: {100 * missing:.0f} % of the film is missing. "
-                "Copy or export it again."
-            ) from error
+    missing = round(missing_of(facts["format"], file, tags), 4)
+    if missing:
+        facts["missing"] = missing
         warnings.append(
-            "The JPEG file is cut short; it was read as far as it goes and the rest is blank."
+            f"The JPEG file is cut short: {100 * missing:.1f} % of the film is missing and was "
+            "read as blank."
         )
     values, facts["colourfulness"] = _to_grey(image, warnings)
     facts["bits"] = 8 * values.dtype.itemsize
@@ -136,11 +119,16 @@ def read_image(
     return pixels, facts, warnings
 
 
-def _missing(image: Image.Image) -> float:
-    """Share of the rows that a JPEG which is cut short lacks: the decoder leaves them mid-grey."""
-    rows = np.asarray(image).reshape(image.height, -1)
-    there = np.flatnonzero((rows != 128).any(axis=1))
-    return 1 - (there[-1] + 1) / len(rows) if len(there) else 1.0
+def _file_bytes(image: Image.Image) -> bytes:
+    """The file that an image which is not loaded yet will be decoded from; else nothing."""
+    file = getattr(image, "fp", None)
+    if file is None:
+        return b""
+    at = file.tell()
+    file.seek(0)
+    data = file.read()
+    file.seek(at)
+    return data
 
 
 def _check_tiles(image: Image.Image, limits: Limits) -> None:

@@ -40,7 +40,8 @@ class Radiograph:
         facts: JSON-ready facts of the file: `format`, `mode` or `photometric`, `bits`, `width`,
             `height` (as stored, before an EXIF turn), `colourfulness` (0 for grey), and for
             DICOM `window`, `windows`, `frames`, `frame`, `transfer_syntax`, `modality`,
-            `body_part`, `view`, `laterality`. Never patient data.
+            `body_part`, `view`, `laterality`. Of a film that is not whole, `missing`: the share of
+            it that its file lacks, in (0, 1]. Never patient data.
         warnings: sentences about what was odd and how it was handled.
     """
 
@@ -57,6 +58,11 @@ class Radiograph:
     def width(self) -> int:
         """Columns of `pixels`."""
         return self.pixels.shape[1]
+
+    @property
+    def missing(self) -> float:
+        """The share of the film that its file lacks, in [0, 1]; 0 for a whole film."""
+        return float(self.facts.get("missing", 0.0))
 
     @cached_property
     def digest(self) -> str:

@@ -176,6 +176,8 @@ def _head(prediction: Prediction, fields: Mapping[str, str], now: datetime) -> l
 
 def _verdict(prediction: Prediction) -> list[Flowable]:
     colour, meaning = VERDICTS[prediction.decision]
+    if prediction.film.missing:
+        meaning += f" {100 * prediction.film.missing:.1f} % of the film is missing."
     if prediction.scope.in_scope:
         figure = f"Probability of a fracture: {percent(prediction.probability)}"
         note = (

@@ -99,7 +99,7 @@ def text(file: str, result: Prediction | RadiographError) -> str:
     if isinstance(result, RadiographError):
         return f"{file}: not read\n  {result}"
     lines = [
-        f"{file}: {result.decision}",
+        f"{file}: {result.decision}" + _incomplete(result),
         f"  class       {result.label}, confidence {percent(result.confidence)}"
         f" (probability of a fracture {percent(result.probability)})",
     ]
@@ -114,6 +114,11 @@ def text(file: str, result: Prediction | RadiographError) -> str:
         lines.append(f"  scope       {result.scope.reason} Do not rely on this answer.")
     lines += [f"  note        {warning}" for warning in result.warnings]
     return "\n".join(lines)
+
+
+def _incomplete(result: Prediction) -> str:
+    missing = result.film.missing
+    return f" ({100 * missing:.1f} % of the film is missing)" if missing else ""
 
 
 def row(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -186,3 +186,10 @@ def test_only_the_report_needs_reportlab():
     users = {p.name for p in package.rglob("*.py") if "import reportlab" in p.read_text()
              or "from reportlab" in p.read_text()}  # fmt: skip
     assert users == {"pdf.py"}
+
+
+def test_what_a_film_lacks_stands_in_the_verdict(prediction):
+    film = replace(prediction.film, facts={**prediction.film.facts, "missing": 0.0483})
+    _, text = read(make_report(replace(prediction, film=film)))
+    assert "At or above the rule-in point. 4.8 % of the film is missing." in text
+    assert "missing" not in read(make_report(prediction))[1]
