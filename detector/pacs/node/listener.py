@@ -10,11 +10,13 @@ Nothing that a peer says is logged, and pynetdicom's own log, which quotes it, i
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import time
 import zlib
 
+from pydicom import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.uid import (
     UID,
@@ -32,7 +34,7 @@ from pynetdicom.sop_class import Verification
 
 from detector.io import codecs as compressed
 from detector.pacs.node.log_filter import silence_libraries
-from detector.pacs.node.run_log import RECEIVED, RunLog
+from detector.pacs.node.run_log import CONFLICT, RECEIVED, RunLog
 from detector.pacs.node.settings import Settings
 from detector.pacs.node.spool import Spool
 from detector.pacs.node.transport import BoundedServer
@@ -55,6 +57,10 @@ STORED, OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xA900, 0xC
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
 _HEAD = 1_000_000  # bytes within which the two stand: they are among a data set's first
 _LONGEST = 1024  # bytes of any element before them
+# Patient's name, ID and birth date, study and series.
+_IDENTITY = (0x00100010, 0x00100020, 0x00100030, 0x0020000D, 0x0020000E)
+_PIXEL_DATA = 0x7FE00010
+_UNDEFINED = 0xFFFFFFFF  # length of a sequence that says where it ends
 
 
 class Listener:
@@ -103,7 +109,7 @@ class Listener:
         if identity is None:
             logger.warning("an object was refused: its identifiers cannot be read")
             return NOT_UNDERSTOOD
-        kind, instance = identity
+        kind, instance, content = identity
         announced = (request.AffectedSOPClassUID, request.AffectedSOPInstanceUID)
         if kind not in FILMS or announced != (kind, instance):
             logger.warning("an object was refused: it is not the film that was announced")
@@ -113,30 +119,56 @@ class Listener:
         )
         try:
             head = bytes(128) + b"DICM" + encode_file_meta(meta)
-            fresh = self._spool.receive(instance, [head, data])
+            key = self._spool.receive(instance, [head, data], content)
         except OSError as error:
             logger.error("a film was refused: %s", error.strerror or error)
             return OUT_OF_RESOURCES
-        if fresh:
-            self._log.write(RECEIVED, self._spool.key(instance), bytes=len(data))
+        if key:
+            self._log.write(RECEIVED, key, bytes=len(data))
+            first = self._spool.key(instance)
+            if key != first:
+                logger.warning("a film has the UID of another one; both are kept and answered")
+                self._log.write(CONFLICT, key, other=first)
         return STORED
 
 
-def identify(data: bytes | memoryview, stored_as: UID) -> tuple[UID, UID] | None:
-    """SOP class and SOP instance of a data set; None when they are not where they belong.
+def identify(data: bytes | memoryview, stored_as: UID) -> tuple[UID, UID, bytes] | None:
+    """SOP class, SOP instance and content of a data set; None when the first two are missing.
 
-    Only the elements before them are parsed, so that no header can keep the listener busy.
+    Content: a digest of patient, study, series and everything from the pixels on. It tells two
+    films with one UID apart, and does not mind what a router adds to the header. Only the head is
+    parsed, so that no header can keep the listener busy; of a film with a longer header, or a
+    compressed one, everything counts.
     """
     try:
         if stored_as == DeflatedExplicitVRLittleEndian:
             head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, _HEAD)
         else:
             head = bytes(data[:_HEAD])
-        found = read_dataset(
-            io.BytesIO(head), stored_as.is_implicit_VR, stored_as.is_little_endian,
-            stop_when=lambda tag, vr, length: tag > _SOP_INSTANCE or length > _LONGEST,
-        )  # fmt: skip
+        found, _ = _read_head(head, stored_as, _SOP_INSTANCE, _LONGEST)
         kind, instance = UID(found[_SOP_CLASS].value), UID(found[_SOP_INSTANCE].value)
     except Exception:  # whatever pydicom makes of garbage; its words may quote the header
         return None
-    return (kind, instance) if kind and 0 < len(instance) <= 64 else None
+    if not (kind and 0 < len(instance) <= 64):
+        return None
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        if stored_as == DeflatedExplicitVRLittleEndian:
+            raise ValueError
+        found, end = _read_head(head, stored_as, _PIXEL_DATA - 1, _UNDEFINED)
+        for tag in _IDENTITY:
+            digest.update(repr(found.get(tag) and found[tag].value).encode())
+        digest.update(data[end:])
+    except Exception:
+        digest = hashlib.blake2b(data, digest_size=16)
+    return kind, instance, digest.digest()
+
+
+def _read_head(head: bytes, stored_as: UID, last: int, longest: int) -> tuple[Dataset, int]:
+    """The elements up to the tag ``last``, or to one of more than ``longest`` bytes; their end."""
+    stream = io.BytesIO(head)
+    found = read_dataset(
+        stream, stored_as.is_implicit_VR, stored_as.is_little_endian,
+        stop_when=lambda tag, vr, length: tag > last or length > longest,
+    )  # fmt: skip
+    return found, stream.tell()

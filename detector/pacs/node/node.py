@@ -52,12 +52,12 @@ class Node:
     def run(self, stopping: threading.Event) -> None:
         """Serve until the event is set; forget old films once a day."""
         self.start()
-        swept = 0.0
+        sweep_due = time.monotonic()
         while not stopping.wait(0.2):
-            if time.time() - swept > _DAY:
-                swept = time.time()
+            if time.monotonic() >= sweep_due:
+                sweep_due = time.monotonic() + _DAY
                 try:
-                    self.spool.forget(swept - self._settings.keep_days * _DAY)
+                    self.spool.forget(time.time() - self._settings.keep_days * _DAY)
                 except OSError as error:  # they stay for another day
                     logger.error("old films could not be forgotten: %s", error.strerror)
         logger.info("ending: what is in work is finished")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RECEIVED, READ, UNREAD, SENT, FAILED = "received", "read", "unread", "sent", "failed"
+RECEIVED, READ, UNREAD, SENT = "received", "read", "unread", "sent"
+REFUSED, FAILED, CONFLICT = "refused", "failed", "conflict"
 
 
 class RunLog:

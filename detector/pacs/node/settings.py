@@ -66,11 +66,11 @@ class Settings:
     object_megabytes: int = _set(200, "largest object; a larger one ends its association")
     free_megabytes: int = _set(1000, "free space that must be left on the spool's disk")
     timeout: float = _set(30.0, "seconds that a peer may stay silent")
-    tries: int = _set(8, "refusals by the destination before an answer is a dead letter")
-    give_up_hours: float = _set(72.0, "hours without success before an answer is a dead letter")
+    give_up_hours: float = _set(72.0, "hours that a destination which is there may put off an "
+                                      "answer before that is a dead letter")
     pause: float = _set(5.0, "seconds before the second try; each further pause is twice as long")
     longest_pause: float = _set(600.0, "seconds that a pause may grow to")
-    keep_days: float = _set(30.0, "days to remember answered films and to keep dead letters")
+    keep_days: float = _set(30.0, "days to remember answered films")
     retry_failed: bool = _set(False, "take dead letters up again at the start")
     model: str | None = _set(None, "weights folder or Hub id (default: the shipped weights)")
     log: Path | None = _set(None, "run log, JSON Lines (default: run.jsonl in the spool)")
@@ -83,7 +83,7 @@ class Settings:
         self.networks()
         if not 0 <= self.port < 65536:
             raise ValueError(f"port must lie in 0..65535, not {self.port}")
-        for name in ("associations", "object_megabytes", "tries"):
+        for name in ("associations", "object_megabytes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("timeout", "give_up_hours", "pause", "longest_pause", "keep_days"):

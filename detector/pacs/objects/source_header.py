@@ -6,6 +6,7 @@ Devices leave elements out and write values that the standard does not allow. Wh
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,6 @@ from pathlib import Path
 from highdicom import SpecificCharacterSetValues
 from pydicom import Dataset, dcmread
 from pydicom.filebase import DicomBytesIO
-from pydicom.uid import UID
 
 from detector.io.log_filter import quiet
 from detector.io.radiograph import recognise
@@ -77,7 +77,7 @@ def study_header(source: Dataset) -> Dataset:
         header.add(deepcopy(source["BodyPartExamined"]))
     for keyword in _LEFT_OUT:
         header.pop(keyword, None)
-    missing = [keyword for keyword in _TYPE_1 if not UID(_text(header, keyword)).is_valid]
+    missing = [keyword for keyword in _TYPE_1 if not _is_usable_uid(_text(header, keyword))]
     if missing:
         raise SourceError(
             f"The film's DICOM header has no usable {' and no '.join(missing)}, so nothing can be "
@@ -97,6 +97,12 @@ def study_header(source: Dataset) -> Dataset:
 
 def _text(header: Dataset, keyword: str) -> str:
     return str(header.get(keyword) or "").strip()
+
+
+def _is_usable_uid(text: str) -> bool:
+    """Whether an archive will know it again: components may have leading zeros, as devices write
+    them against PS3.5, 9.1."""
+    return len(text) <= 64 and re.fullmatch(r"[0-9]+(\.[0-9]+)*", text) is not None
 
 
 def _is_time(text: str, formats: tuple[str, ...]) -> bool:

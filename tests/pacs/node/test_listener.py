@@ -21,7 +21,7 @@ from pydicom.uid import (
     RLELossless,
     SecondaryCaptureImageStorage,
 )
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.dimse_primitives import C_STORE
 
 from detector.io import codecs as compressed
@@ -53,6 +53,47 @@ def test_the_same_film_twice_is_acknowledged_and_kept_once(start) -> None:
     assert store(node.port, film(1), film(1)) == [0, 0]
     assert store(node.port, film(1)) == [0]
     assert node.films == 1
+
+
+@pytest.mark.parametrize("other", ["patient", "pixels"])
+def test_another_film_with_the_same_uid_is_kept_too_and_said(
+    start, other: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = start()
+    first = film(1)
+    second = film(1, PatientID="SOMEBODY ELSE") if other == "patient" else odd.dicom(
+        odd.grey()[::-1].copy(), SOPInstanceUID=instance(1), Modality="CR",
+        SOPClassUID=dcmread(io.BytesIO(first)).SOPClassUID,
+    )  # fmt: skip
+    assert store(node.port, first, second, first, second) == [0] * 4
+    kept = [dcmread(node.spool.take()[1]) for _ in range(2)]
+    assert node.spool.take() is None
+    assert kept == [dcmread(io.BytesIO(first)), dcmread(io.BytesIO(second))]
+    events = [line["event"] for line in read_log(node.settings.run_log)]
+    assert events == ["received", "received", "conflict"]
+    assert "both are kept" in caplog.text and "SOMEBODY" not in caplog.text
+
+
+def test_what_a_router_adds_to_the_header_makes_no_other_film(start) -> None:
+    node = start()
+    assert store(node.port, film(1), film(1, InstitutionName="St Elsewhere")) == [0, 0]
+    assert node.films == 1
+
+
+def test_a_uid_with_leading_zeros_is_answered_as_it_came(start) -> None:
+    node, uid = start(), "1.2.826.0.010.007"
+    data = film(1, SOPInstanceUID=uid)
+    one, answered = dcmread(io.BytesIO(data)), []
+    ae = AE("DEVICE")
+    ae.add_requested_context(one.SOPClassUID, one.file_meta.TransferSyntaxUID)
+    association = ae.associate(
+        "127.0.0.1", node.port, ae_title="FRACTURE",
+        evt_handlers=[(evt.EVT_DIMSE_RECV, lambda event: answered.append(
+            str(event.message.command_set.AffectedSOPInstanceUID)))],
+    )  # fmt: skip
+    assert association.send_c_store(one).Status == 0
+    association.release()
+    assert answered == [uid] and dcmread(node.spool.take()[1]).SOPInstanceUID == uid
 
 
 def test_every_syntax_that_the_detector_reads_is_taken() -> None:

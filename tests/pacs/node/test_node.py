@@ -120,6 +120,35 @@ def test_sigterm_ends_it_and_keeps_what_is_left(tmp_path: Path) -> None:
     assert counts["incoming"] + counts["outgoing"] == 2
 
 
+def test_films_acknowledged_while_the_spool_is_broken_are_all_answered(
+    tmp_path: Path, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detector.pacs.node.worker.DISK_PAUSE", 0.05)
+    monkeypatch.setattr("detector.pacs.node.folder_queue.RESCAN_SECONDS", 0.2)
+    settings = Settings(archive.place, tmp_path / "spool", port=0, free_megabytes=0, pause=0.1)
+    node = Node(settings, predict, make_objects)
+    node.start()
+    broken = [node.spool.folder / name for name in ("working", "outgoing", "done", "failed")]
+    try:
+        assert store(node.port, *(film(number) for number in range(1, 6))) == [0] * 5
+        for folder in broken:  # no move into them, out of them or within them succeeds
+            folder.rename(folder.with_suffix(".away"))
+            folder.touch()
+        assert store(node.port, *(film(number) for number in range(6, 41))) == [0] * 35
+        time.sleep(1.5)  # for worker and sender to meet the faults, each several times
+        for folder in broken:
+            folder.unlink()
+            folder.with_suffix(".away").rename(folder)
+        archive.wait_for(answers(*range(1, 41)), 60)
+    finally:
+        node.stop()
+    assert archive.got.keys() == answers(*range(1, 41))
+    spool = Spool(tmp_path / "spool")
+    counts = spool.counts()
+    spool.close()
+    assert counts == {"incoming": 0, "working": 0, "outgoing": 0, "done": 40, "failed": 0}
+
+
 def test_a_sweep_that_fails_does_not_end_the_node(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

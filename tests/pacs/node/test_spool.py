@@ -72,7 +72,7 @@ def test_the_same_film_is_taken_once_in_every_state(spool: Spool, state: str) ->
 def test_of_many_at_once_with_the_same_film_one_is_kept(spool: Spool) -> None:
     kept: list[bool] = []
     threads = [
-        threading.Thread(target=lambda: kept.append(spool.receive("1.2", [b"film" * 1000])))
+        threading.Thread(target=lambda: kept.append(bool(spool.receive("1.2", [b"film" * 1000]))))
         for _ in range(12)
     ]
     for thread in threads:
@@ -281,7 +281,7 @@ def test_what_vanishes_while_old_things_are_forgotten_is_no_error(
     assert spool.forget(older_than=2**40) == 0
 
 
-def test_old_marks_and_dead_letters_are_forgotten(spool: Spool) -> None:
+def test_old_marks_are_forgotten_and_dead_letters_never(spool: Spool) -> None:
     for name in ("1", "2"):
         spool.receive(name, [b"film"])
     done, _ = spool.take()
@@ -289,8 +289,77 @@ def test_old_marks_and_dead_letters_are_forgotten(spool: Spool) -> None:
     spool.finish(done)
     spool.fail(spool.take()[0], "unreadable")
     assert spool.forget(older_than=0) == 0 and states(spool) == {"done": 1, "failed": 1}
-    assert spool.forget(older_than=2**40) == 2 and states(spool) == {}
+    assert spool.forget(older_than=2**40) == 1 and states(spool) == {"failed": 1}
     assert spool.receive("1", [b"film"])
+
+
+def test_another_film_with_the_same_uid_is_kept_beside_the_first(spool: Spool) -> None:
+    first = spool.receive("1.2", [b"film"], b"one content")
+    second = spool.receive("1.2", [b"other film"], b"another")
+    assert first == spool.key("1.2") and second not in (None, first)
+    for content in (b"one content", b"another"):  # each is known from now on
+        assert spool.receive("1.2", [b"again"], content) is None
+    spool = after_crash(spool)
+    assert spool.receive("1.2", [b"other film"], b"another") is None
+    taken = {spool.take()[1].read_bytes(), spool.take()[1].read_bytes()}
+    assert taken == {b"film", b"other film"}
+    spool.fail(first, "unreadable")
+    assert spool.receive("1.2", [b"third"], b"a third") not in (None, first, second)
+    assert (spool.folder / "failed" / first / "film.dcm").read_bytes() == b"film"
+
+
+def broken_move(*_: object, **__: object) -> None:
+    raise OSError(30, "Read-only file system")
+
+
+def test_a_film_that_could_not_be_moved_is_taken_when_the_disk_is_back(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.receive("1", [b"film"])
+    with monkeypatch.context() as patch:
+        patch.setattr("detector.pacs.node.spool.os.replace", broken_move)
+        with pytest.raises(OSError):
+            spool.take()
+    key, _ = spool.take()
+    with monkeypatch.context() as patch:
+        patch.setattr("detector.pacs.node.spool.os.replace", broken_move)
+        spool.put_back(key)
+        with pytest.raises(OSError):
+            spool.take()
+    assert spool.take()[0] == key
+    with monkeypatch.context() as patch:
+        patch.setattr("detector.pacs.node.spool.os.replace", broken_move)
+        with pytest.raises(OSError):
+            spool.fail(key, "unreadable")
+    spool.put_back(key)
+    assert spool.take()[0] == key
+
+
+def test_a_film_whose_answers_are_recorded_is_not_read_again_when_it_could_not_be_deleted(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.receive("1", [b"film"])
+    key, _ = spool.take()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", broken_move)
+        spool.answer(key, [b"one"])
+    assert states(spool) == {"working": 1, "outgoing": 1}
+    assert spool.take() is None and states(spool) == {"outgoing": 1}
+    assert spool.next_answer().key == key
+
+
+def test_what_is_put_into_the_folders_by_hand_is_found_and_what_is_taken_out_is_forgotten(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detector.pacs.node.folder_queue.RESCAN_SECONDS", 0.0)
+    (spool.folder / "incoming" / "abc.dcm").write_bytes(b"film")
+    assert spool.take()[0] == "abc" and spool.take() is None
+    spool.receive("1", [b"film"])
+    (spool.folder / "incoming" / f"{spool.key('1')}.dcm").unlink()
+    assert spool.take() is None
+    (spool.folder / "outgoing" / "def").mkdir()
+    (spool.folder / "outgoing" / "def" / "00.dcm").write_bytes(b"one")
+    assert spool.next_answer().key == "def" and spool.next_answer() is None
 
 
 def test_a_second_process_is_kept_out(spool: Spool) -> None:

@@ -120,7 +120,7 @@ def test_answers_go_to_the_destination_over_tls(
 ) -> None:
     archive = archive_over_tls(serving(certificates, "archive"))
     record(spool, 1)
-    in_the_clear, clock = sender(spool, archive.place, tries=2)
+    in_the_clear, clock = sender(spool, archive.place)
     assert waits(spool, in_the_clear, clock) and not archive.got  # it speaks TLS alone
     spool.close()
     spool.__init__(spool.folder)
@@ -142,9 +142,7 @@ def test_a_destination_that_does_not_prove_itself_gets_nothing(
         with pytest.raises(ssl.SSLCertVerificationError, match=what):  # and for no other reason
             context.wrap_socket(connection, server_hostname="127.0.0.1")
     record(spool, 1)
-    one, clock = sender(
-        spool, archive.place, tls_destination=certificates / "authority.pem", tries=2
-    )
+    one, clock = sender(spool, archive.place, tls_destination=certificates / "authority.pem")
     assert waits(spool, one, clock) and not archive.got
 
 
@@ -152,9 +150,7 @@ def test_a_destination_without_tls_gets_nothing(
     spool: Spool, certificates: Path, archive: Archive
 ) -> None:
     record(spool, 1)
-    one, clock = sender(
-        spool, archive.place, tls_destination=certificates / "authority.pem", tries=2
-    )
+    one, clock = sender(spool, archive.place, tls_destination=certificates / "authority.pem")
     assert waits(spool, one, clock) and not archive.got
 
 
@@ -215,7 +211,7 @@ def test_a_destination_that_does_not_know_the_node_gets_nothing(
         "tls_certificate": certificates / f"{own}.pem", "tls_key": certificates / f"{own}.key",
     }  # fmt: skip
     one, clock = sender(
-        spool, archive.place, tls_destination=certificates / "authority.pem", tries=2, **chosen
+        spool, archive.place, tls_destination=certificates / "authority.pem", **chosen
     )
     assert waits(spool, one, clock) and not archive.got
 

@@ -272,6 +272,13 @@ def test_a_film_that_nothing_can_be_filed_with_is_refused(reader: FractureDetect
     assert caught.value.__cause__ is None and "DOE" not in str(caught.value)
 
 
+def test_a_uid_with_leading_zeros_is_referred_to_as_it_is(reader: FractureDetector) -> None:
+    data = film(SOPInstanceUID="1.2.826.0.010.007", StudyInstanceUID="1.2.826.0.01")
+    _, capture, _ = make_objects(read_source(data), likely(reader, data))
+    assert capture.StudyInstanceUID == "1.2.826.0.01"
+    assert capture.SourceImageSequence[0].ReferencedSOPInstanceUID == "1.2.826.0.010.007"
+
+
 def test_files_have_names_without_patient_data_and_are_written_whole(
     reader: FractureDetector, tmp_path: Path
 ) -> None:
