@@ -206,7 +206,8 @@ class Sender(threading.Thread):
         ae.connection_timeout = self._settings.timeout
         for file in files:
             try:
-                meta = dcmread(file, stop_before_pixels=True, specific_tags=["SOPClassUID"]).file_meta
+                head = dcmread(file, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+                meta = head.file_meta
                 syntax, kind = UID(meta.TransferSyntaxUID), meta.MediaStorageSOPClassUID
             except OSError:
                 raise
