@@ -95,7 +95,7 @@ def connected(address: str | None = None, *, workers: int | None = None) -> Iter
 
 
 class OnRay:
-    """Scores on the Ray that is connected. ``parts.Scorer``."""
+    """Scores on the Ray that is connected. ``resumable.Scorer``."""
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import argparse
 
 from detector.bulk.archive import StorageError, list_archive
 from detector.bulk.cluster import ClusterError, OnRay, connected
-from detector.bulk.parts import PartFolder, score_archive
+from detector.bulk.resumable import PartFolder, score_archive
 from detector.bulk.rows import FORMATS
 from detector.cli.options import DONE, SOME_UNREAD, UsageError
 from detector.cli.predict import Progress, named_films

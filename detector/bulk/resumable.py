@@ -1,7 +1,8 @@
-"""The folder of results: one file per part, there whole or not at all.
+"""The folder of results: one file per part, so that a run that was cut off goes on.
 
-What is finished is what is in the files: no list beside them can disagree. Only the process that
-was started writes here, so a part that a lost worker did twice has one file all the same.
+A part's file is there whole or not at all, and the files alone say what is finished: no list beside
+them can disagree. Only the process that was started writes here, so a part that a lost worker did
+twice has one file all the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`detector.bulk.parts`, `rows`, `scoring`: parts as files, resumption, the same lines."""
+"""`detector.bulk.resumable`, `rows`, `scoring`: parts as files, resumption, the same lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from detector.bulk import InProcess, list_archive, score_archive
-from detector.bulk.parts import PartFolder
+from detector.bulk.resumable import PartFolder
 from detector.bulk.rows import FORMATS
 from detector.bulk.scoring import THUMBNAIL
 from detector.report.results import COLUMNS, ContinueError
@@ -84,7 +84,7 @@ def test_a_part_that_cannot_be_written_leaves_nothing(archive, reader, tmp_path,
     def full(handle):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("detector.bulk.parts.os.fsync", full)
+    monkeypatch.setattr("detector.bulk.resumable.os.fsync", full)
     with pytest.raises(OSError, match="no space left"):
         list(score_archive([str(archive / "0.png")], tmp_path, InProcess(reader)))
     assert list(tmp_path.iterdir()) == []
