@@ -24,10 +24,11 @@ from typing import Any
 
 from retraining import lay_out, parser_of, recipe_in_words, style_figures, train_short
 
+from detector.training.audit.grouping import group_films
 from detector.training.card.command import keep_metrics
 from detector.training.data.layouts import read_manifest
 from detector.training.data.records import FilmRecord
-from detector.training.data.splits import group_films, split_films
+from detector.training.data.splits import split_films
 from detector.training.evaluation.predictions import Reading, one_thread_each, read_records
 
 FOLDS = 3

@@ -21,7 +21,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from detector.training.audit.command import adjusted_rand, audit_folder  # noqa: E402
+from sklearn.metrics import adjusted_rand_score  # noqa: E402
+
+from detector.training.audit.command import audit_folder  # noqa: E402
 from detector.training.audit.page import render_text  # noqa: E402
 from detector.training.data.layouts import read_films  # noqa: E402
 
@@ -65,7 +67,7 @@ def main() -> None:
     print(f"audit: {wall:.0f} s by the clock, {processor:.0f} s of processor time")
     print(render_text(report, films.layout))
     print(f"Against the manifest: {len(set(given))} clusters there, {report.pictures} pictures "
-          f"found, adjusted Rand index {adjusted_rand(given, report.picture_of.tolist()):.5f}")
+          f"found, adjusted Rand index {adjusted_rand_score(given, report.picture_of):.5f}")
 
 
 if __name__ == "__main__":

@@ -38,8 +38,9 @@ from torch import Tensor, nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from detector.training.audit.grouping import group_films  # noqa: E402
 from detector.training.data.records import FilmRecord  # noqa: E402
-from detector.training.data.splits import group_films, split_films  # noqa: E402
+from detector.training.data.splits import split_films  # noqa: E402
 from detector.training.evaluation.metrics import auc  # noqa: E402
 from train import wants_bf16  # noqa: E402
 

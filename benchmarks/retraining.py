@@ -16,9 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from detector.predictor import FractureDetector  # noqa: E402
+from detector.training.audit.grouping import group_films  # noqa: E402
 from detector.training.data.layouts import read_manifest  # noqa: E402
 from detector.training.data.records import FilmRecord  # noqa: E402
-from detector.training.data.splits import group_films, split_films  # noqa: E402
+from detector.training.data.splits import split_films  # noqa: E402
 from detector.training.evaluation.evaluate import UNRANKED  # noqa: E402
 from detector.training.evaluation.predictions import Reading  # noqa: E402
 from detector.training.evaluation.summary import summarise  # noqa: E402

@@ -17,7 +17,7 @@ from detector.io.radiograph import load_radiograph
 from detector.model.letterbox import Letterbox
 from detector.model.network import EvidenceNetwork
 from detector.model.weights import ModelConfig, is_halved, write_weights
-from detector.training.calibrate import fit_calibration
+from detector.training.calibrate.fit import fit_calibration
 from detector.training.config import TrainConfig
 from detector.training.data.records import FilmRecord
 from detector.training.ood_data import ood_data

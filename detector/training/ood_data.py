@@ -14,7 +14,7 @@ from detector.engines.torch import TorchEngine
 from detector.io.radiograph import load_radiograph
 from detector.model.letterbox import Letterbox
 from detector.model.ood import OodModel
-from detector.training.calibrate import fit_ood
+from detector.training.calibrate.ood_fit import fit_ood
 from detector.training.config import TrainConfig
 from detector.training.data.appearance import random_appearance
 from detector.training.data.dataset import read_film

@@ -14,12 +14,13 @@ import cv2
 import numpy as np
 
 from detector.phantom import random_phantom
+from detector.training.audit.grouping import group_films
 from detector.training.audit.leakage import leakage
 from detector.training.config import TrainConfig
 from detector.training.data.dataset import CachedFilm, cache_films, plan_epoch
 from detector.training.data.layouts import read_films, read_manifest, with_outlines
 from detector.training.data.records import FilmRecord
-from detector.training.data.splits import group_films, split_films
+from detector.training.data.splits import split_films
 from detector.training.provenance import data_digest
 
 log = logging.getLogger(__name__)

@@ -7,14 +7,11 @@ import pytest
 
 from detector.explain.regions import find_regions
 from detector.model.letterbox import Letterbox
-from detector.training.calibrate import (
-    conformal_rule_in,
-    conformal_rule_out,
-    find_peaks,
-    fit_calibration,
-    fit_logistic,
-    fit_ood,
-)
+from detector.training.calibrate.display_threshold import find_peaks
+from detector.training.calibrate.fit import fit_calibration
+from detector.training.calibrate.ood_fit import fit_ood
+from detector.training.calibrate.operating_points import conformal_rule_in, conformal_rule_out
+from detector.training.calibrate.platt_scaling import fit_logistic
 
 
 def test_platt_recovers_a_known_scale_and_bias() -> None:

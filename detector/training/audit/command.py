@@ -14,33 +14,19 @@ import json
 import logging
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from sklearn.metrics import adjusted_rand_score
 from tqdm import tqdm
 
 from detector.training.audit.findings import AuditReport
-from detector.training.audit.fingerprint import Unreadable
 from detector.training.audit.leakage import Progress, find_leakage, look_at
 from detector.training.audit.page import render_html, render_text
 from detector.training.audit.shortcuts import find_shortcuts
 from detector.training.data.layouts import FilmSet, read_films
-from detector.training.data.records import FilmRecord
-
-
-def adjusted_rand(first: Sequence, second: Sequence) -> float:
-    """Agreement of two groupings, 1 the same, 0 chance (Hubert and Arabie 1985)."""
-
-    def pairs(counts: Iterable[int]) -> float:
-        return sum(n * (n - 1) / 2 for n in counts)
-
-    both = pairs(Counter(zip(first, second, strict=True)).values())
-    a, b = pairs(Counter(first).values()), pairs(Counter(second).values())
-    total = len(first) * (len(first) - 1) / 2
-    expected = a * b / total if total else 0.0
-    best = (a + b) / 2
-    return 1.0 if best == expected else (both - expected) / (best - expected)
+from detector.training.data.records import FilmRecord, Unreadable
 
 
 def audit(
@@ -65,8 +51,10 @@ def audit(
             one = sides[group, True][0]
             conflicts.append(look.pair(one, look.partner(one, sides[group, False])))
     kinds = Counter(m.kind for m in look.matches)
-    given = [r.unit if r.group else i for i, r in enumerate(films)]
-    agreement = adjusted_rand(given, look.found) if any(r.group for r in films) else None
+    given = [r.cluster if r.group else str(i) for i, r in enumerate(films)]
+    agreement = None
+    if any(r.group for r in films):
+        agreement = float(adjusted_rand_score(given, look.found))
     return AuditReport(
         films=tuple(r.path for r in films),
         counts=_counts(films),

@@ -1,4 +1,4 @@
-"""Which films show the same picture: candidates by signature, proof by registration, union-find.
+"""Which films show the same picture: candidates by signature, proof by registration, disjoint sets.
 
 Films of one body part look alike, so a likeness of fingerprints alone decides only where it is
 overwhelming. Between that and no likeness at all, the two films are read again, laid over each
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.cluster.hierarchy import DisjointSet
 
 from detector.training.audit.fingerprint import (
     ANGLES,
@@ -63,28 +64,10 @@ class Match:
     flipped: bool = False
 
 
-class UnionFind:
-    """Disjoint sets over 0..n-1 (Tarjan 1975; path halving)."""
-
-    def __init__(self, count: int) -> None:
-        self.parent = list(range(count))
-
-    def find(self, item: int) -> int:
-        parent = self.parent
-        while parent[item] != item:
-            parent[item] = parent[parent[item]]
-            item = parent[item]
-        return item
-
-    def join(self, first: int, second: int) -> bool:
-        """Whether the two were apart."""
-        a, b = self.find(first), self.find(second)
-        self.parent[max(a, b)] = min(a, b)
-        return a != b
-
-    def labels(self) -> np.ndarray:
-        """(n,) int: the smallest member of each item's set."""
-        return np.array([self.find(item) for item in range(len(self.parent))], dtype=int)
+def labels_of(sets: DisjointSet) -> np.ndarray:
+    """(n,) int for sets over 0..n-1: the smallest member of each item's set."""
+    smallest: dict[int, int] = {}
+    return np.array([smallest.setdefault(sets[item], item) for item in sorted(sets)], dtype=int)
 
 
 def _candidates(signatures: np.ndarray, groups: np.ndarray, neighbours: int) -> np.ndarray:
@@ -230,10 +213,10 @@ def find_matches(
     file = cache / f"matches-{_key(prints)}.json" if cache else None
     if file and file.exists():
         matches = [Match(*row) for row in json.loads(file.read_text())]
-        sets = UnionFind(len(prints))
+        sets = DisjointSet(range(len(prints)))
         for match in matches:
-            sets.join(match.first, match.second)
-        return matches, sets.labels()
+            sets.merge(match.first, match.second)
+        return matches, labels_of(sets)
     matches, labels = _find(prints, paths, progress)
     if file:
         cache.mkdir(parents=True, exist_ok=True)
@@ -246,17 +229,17 @@ def find_matches(
 def _find(
     prints: Sequence[Fingerprint], paths: Sequence[Path], progress: Callable[[Iterable], Iterable]
 ) -> tuple[list[Match], np.ndarray]:
-    sets = UnionFind(len(prints))
+    sets = DisjointSet(range(len(prints)))
     matches: list[Match] = []
     for kind in ("digest", "pixels"):
         first: dict[str, int] = {}
         for index, one in enumerate(prints):
             origin = first.setdefault(getattr(one, kind), index)
-            if origin != index and sets.join(origin, index):
+            if origin != index and sets.merge(origin, index):
                 matches.append(Match(origin, index, 1.0, "bytes" if kind == "digest" else kind))
-    unique = np.unique(sets.labels())
+    unique = np.unique(labels_of(sets))
     if len(unique) < 2:
-        return matches, sets.labels()
+        return matches, labels_of(sets)
     signatures = np.stack([prints[i].signature for i in unique])
     rings = np.stack([prints[i].rings for i in unique])
 
@@ -272,7 +255,7 @@ def _find(
 
     known = np.zeros(0, np.int64)
     for _ in range(_ROUNDS):
-        groups = sets.labels()[unique]
+        groups = labels_of(sets)[unique]
         pairs = _candidates(signatures, groups, _NEIGHBOURS)
         codes = pairs @ np.array([len(unique), 1])
         pairs = pairs[~np.isin(codes, known)]
@@ -285,7 +268,7 @@ def _find(
         for row in progress(keep[np.lexsort((pairs[keep, 0], unsure))]):
             value, view, shift, flipped, sign = scores[row]
             a, b = (int(unique[i]) for i in pairs[row])
-            if sets.find(a) == sets.find(b):
+            if sets.connected(a, b):
                 continue
             angle, view = shift * 2 * np.pi / ANGLES, int(view)
             if value < CERTAIN_RINGS:
@@ -297,8 +280,8 @@ def _find(
                 value = max(value, fine)
             degrees = (np.degrees(angle) + 180) % 360 - 180
             matches.append(Match(a, b, float(value), "picture", float(degrees), bool(flipped)))
-            joined += sets.join(a, b)
+            joined += sets.merge(a, b)
         log.debug("%d candidate pairs, %d joined", len(pairs), joined)
         if not joined:
             break
-    return matches, sets.labels()
+    return matches, labels_of(sets)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from detector.training.audit.duplicates import Match
-from detector.training.audit.fingerprint import Unreadable
 from detector.training.audit.leakage import LeakageFinding, Pair
 from detector.training.audit.shortcuts import Shortcut
+from detector.training.data.records import Unreadable
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ import numpy as np
 from PIL import Image
 
 from detector.io.radiograph import load_radiograph
+from detector.training.data.records import Unreadable
 
 # A change of anything that alters a fingerprint must change this: it is part of the cache's name.
 VERSION = 1
@@ -64,14 +65,6 @@ class Fingerprint:
     signature: np.ndarray
     facts: FileFacts
     truncated: bool
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A file that gives no picture, and why, in one sentence."""
-
-    path: Path
-    reason: str
 
 
 def is_truncated(data: bytes) -> bool:

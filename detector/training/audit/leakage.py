@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from detector.training.audit.duplicates import Match, find_matches
-from detector.training.audit.fingerprint import Fingerprint, Unreadable, fingerprint_all
-from detector.training.data.records import SPLITS, FilmRecord
-from detector.training.data.splits import join_groups
+from detector.training.audit.fingerprint import Fingerprint, fingerprint_all
+from detector.training.audit.grouping import join_groups
+from detector.training.data.records import SPLITS, FilmRecord, Unreadable
 
 Progress = Callable[[Iterable], Iterable]
 

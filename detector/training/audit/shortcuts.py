@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binomtest
+from sklearn.metrics import roc_auc_score
 
 from detector.training.audit.fingerprint import FileFacts
 from detector.training.data.records import FilmRecord
-from detector.training.evaluation.metrics import auc
 
 _FOLDS = 5
 _BINS = 12
@@ -42,14 +43,6 @@ class Shortcut:
     share: float
     base: float
     flagged: bool
-
-
-def wilson(successes: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Interval of a share (Wilson 1927)."""
-    centre = (successes + z * z / 2) / (count + z * z)
-    spread = successes * (count - successes) / count + z * z / 4
-    half = z * float(np.sqrt(spread)) / (count + z * z)
-    return centre - half, centre + half
 
 
 def _properties(
@@ -119,7 +112,7 @@ def find_shortcuts(
         hits = np.bincount(codes[first], labels[first], minlength=len(names))
         shifts = [_shift(int(h), int(c), base) for h, c in zip(hits, count, strict=True)]
         best = int(np.argmax(shifts))
-        value = float(auc(labels, guess))
+        value = float(roc_auc_score(labels, guess))
         flagged = value >= FLAG_AUC or shifts[best] >= FLAG_SHIFT
         share = float(hits[best] / count[best]) if count[best] else base
         rows.append(Shortcut(name, value, names[best], int(count[best]), share, base, flagged))
@@ -127,8 +120,8 @@ def find_shortcuts(
 
 
 def _shift(hits: int, count: int, base: float) -> float:
-    """How far the share of fractured films lies from ``base`` at least, at 95 %."""
+    """How far the proportion of fractured films lies from ``base`` at least, at 95 %."""
     if not count:
         return 0.0
-    low, high = wilson(hits, count)
-    return max(0.0, low - base, base - high)
+    interval = binomtest(hits, count).proportion_ci(method="wilson")
+    return max(0.0, interval.low - base, base - interval.high)

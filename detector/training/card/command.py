@@ -21,10 +21,10 @@ from detector.model.hub import CARD_FILE
 from detector.model.weights import CONFIG_FILE, ModelConfig, WeightsError, write_config
 from detector.training.card import results, text
 from detector.training.card.figures import write_figures
-from detector.training.card.limitations import source_name, weak_sentences
+from detector.training.card.limitations import weak_sentences
+from detector.training.card.source_names import FOLDER_KIND, source_name
 from detector.training.card.tables import flat, table
 from detector.training.data.records import SPLITS
-from detector.training.evaluation.ood_rejection import FOLDER_KIND
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 

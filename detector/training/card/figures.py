@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from detector.training.card.limitations import source_name
+from detector.training.card.source_names import source_name
 
 ROC_FILE, CALIBRATION_FILE = "roc.svg", "calibration.svg"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito: safe for colour blindness

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from detector.training.evaluation.metrics import chance_calibration_error
+from detector.training.card.source_names import SOURCES, source_name
 
 # (source, figure, mark): more is better. Figures are paths into the source's figures.
 MARKS = (
@@ -36,12 +36,6 @@ REVERSAL_MARK = 0.02
 ACCEPTED_MARK = 0.99
 CROP_MARK, CROPS = 0.10, 20  # of at least so many crops
 
-SOURCES = {
-    "fracatlas": "FracAtlas films",
-    "wrist": "children's wrists and forearms",
-    "other": "other fractured films from the web",
-    "sr2022": "fractured limb films from the web (sr2022)",
-}
 _WHAT = {
     "auc": "the AUC is {number}",
     "sensitivity": "{percent} of fractures are found at the balanced operating point",
@@ -50,11 +44,6 @@ _WHAT = {
     "around it, in {percent} of fractured films",
     "pointing_strict": "the hottest point lies within the fracture's box in {percent} of films",
 }
-
-
-def source_name(source: str) -> str:
-    """A source as a reader of the card knows it."""
-    return SOURCES.get(source, source)
 
 
 def weak_sentences(figures: Mapping[str, Any]) -> list[str]:
@@ -148,15 +137,13 @@ def _calibration(figures: Mapping[str, Any]) -> Iterator[str]:
         if not error or error["value"] <= ECE_MARK:
             continue
         # So few films that exact probabilities would often show as much: that says nothing.
-        by_chance, at_most = chance_calibration_error(
-            figures[source]["calibration"]["reliability_after"]
-        )
-        if error["value"] > at_most:
+        by_chance = figures[source]["calibration"]["ece_by_chance"]
+        if error["value"] > by_chance["percentile_95"]:
             yield (
                 f"On {source_name(source)}, the stated probability is off by "
                 f"{100 * error['value']:.0f} percentage points on average "
                 f"({_interval(error, True)}); exact probabilities would show "
-                f"{100 * by_chance:.0f} on as many films."
+                f"{100 * by_chance['mean']:.0f} on as many films."
             )
 
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from detector.training.card import saliency as card_trust
 from detector.training.card.figures import CALIBRATION_FILE, ROC_FILE
-from detector.training.card.limitations import source_name
+from detector.training.card.source_names import source_name
 from detector.training.card.tables import ABSENT, number, of, percent, table
-from detector.training.evaluation.metrics import chance_calibration_error
 
 Figures = Mapping[str, Any]
 POINTS = {"rule_out": "rule-out", "balanced": "balanced", "rule_in": "rule-in"}
@@ -163,7 +162,7 @@ def _calibration(sources: Mapping[str, Figures], figures: Figures) -> Iterator[s
            "fractured.")
     rows = [
         [name, number(c["ece_before"]), number(c["ece_after"]),
-         f"{chance_calibration_error(c['reliability_after'])[0]:.3f}",
+         f"{c['ece_by_chance']['mean']:.3f}",
          number(c["brier_before"]), number(c["brier_after"])]
         for name, c in measured.items()
     ]

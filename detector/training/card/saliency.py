@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from detector.training.card.limitations import source_name
+from detector.training.card.source_names import source_name
 from detector.training.card.tables import flat, is_estimate, number, percent, table
 
 Figures = Mapping[str, Any]

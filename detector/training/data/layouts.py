@@ -23,8 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detector.training.audit.fingerprint import Unreadable
-from detector.training.data.records import FilmRecord
+from detector.training.data.records import FilmRecord, Unreadable
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,14 @@ SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A file that gives no picture, and why, in one sentence."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
 class FilmRecord:
     """One film of a data set.
 
@@ -44,6 +52,6 @@ class FilmRecord:
         return f"{self.source}/{self.name or self.path.name}"
 
     @property
-    def unit(self) -> str:
+    def cluster(self) -> str:
         """What must be resampled or split as a whole: the duplicate group, or the film."""
         return f"{self.source}:{self.group}" if self.group else self.key

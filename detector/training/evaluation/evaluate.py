@@ -25,7 +25,7 @@ from detector.training.card.command import keep_metrics
 from detector.training.card.limitations import weak_sentences
 from detector.training.data.layouts import read_films
 from detector.training.data.records import SPLITS, FilmRecord
-from detector.training.evaluation.metrics import share
+from detector.training.evaluation.metrics import proportion
 from detector.training.evaluation.ood_rejection import refusal_figures
 from detector.training.evaluation.predictions import (
     Reading,
@@ -81,7 +81,7 @@ def evaluate(
     }
     figures["scope"] = {
         "accepted": {
-            source: share([r.in_scope for r in group], [r.record.unit for r in group])
+            source: proportion([r.in_scope for r in group], [r.record.cluster for r in group])
             for source, group in by_source.items()
         },
         "refused": refusal_figures(detector, outside, workers),
@@ -121,7 +121,7 @@ def data_figures(folders: Sequence[Path]) -> dict[str, Any]:
         identical += side == "held out" and digest in digests["train"]
         digests[side].add(digest)
         if record.group:
-            groups[side].add(record.unit)
+            groups[side].add(record.cluster)
     return {
         "sources": {
             source: {split: of_split[split] for split in (*SPLITS, "without split")

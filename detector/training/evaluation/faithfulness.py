@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import torch
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
 
 from detector.io.radiograph import Radiograph
 from detector.model.letterbox import Letterbox
@@ -33,10 +33,9 @@ CHANGES = ("mirrored", "upside down", "turned by -10", "turned by -5", "turned b
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Spearman's, of two maps of one shape; 0 where one is constant."""
-    a, b = (rankdata(values.ravel()) for values in (one, other))
-    a, b = a - a.mean(), b - b.mean()
-    length = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / length) if length > 0 else 0.0
+    if one.min() == one.max() or other.min() == other.max():
+        return 0.0
+    return float(spearmanr(one, other, axis=None).statistic)
 
 
 def deletion_insertion(

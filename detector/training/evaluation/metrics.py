@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 POINTING_TOLERANCE = 15 / 454  # of the longest side: 15 px on a FracAtlas film (Zhang et al. 2018)
@@ -53,18 +54,18 @@ def pointing(
 
 def bootstrap(
     statistic: Callable[[np.ndarray], float],
-    units: Sequence[str],
+    clusters: Sequence[str],
     *,
     rounds: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """95 % percentile interval of ``statistic`` over resampled units (duplicate groups).
+    """95 % percentile interval of ``statistic`` over resampled clusters (duplicate groups).
 
     ``statistic`` takes an index array into the films; rounds in which it is NaN are left out.
     """
     rng = np.random.default_rng(seed)
-    names, unit_of = np.unique(np.asarray(units), return_inverse=True)
-    members = [np.flatnonzero(unit_of == i) for i in range(len(names))]
+    names, cluster_of = np.unique(np.asarray(clusters), return_inverse=True)
+    members = [np.flatnonzero(cluster_of == i) for i in range(len(names))]
     values = []
     for _ in range(rounds):
         drawn = rng.integers(len(names), size=len(names))
@@ -85,60 +86,53 @@ def estimate(value: float, low: float, high: float) -> dict[str, float]:
     return {"value": round(value, 4), "low": round(low, 4), "high": round(high, 4)}
 
 
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share of ``count`` > 0 trials (Wilson 1927)."""
-    z = 1.959964
-    share = hits / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * np.sqrt(share * (1 - share) / count + z * z / (4 * count**2))
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
-
-
-def _draws(units: Sequence[str], rounds: int, seed: int) -> np.ndarray:
-    """(rounds, N): how often each film is in a round, films of one unit always together."""
-    names, unit_of = np.unique(np.asarray(units), return_inverse=True)
+def _draws(clusters: Sequence[str], rounds: int, seed: int) -> np.ndarray:
+    """(rounds, N): how often each film is in a round, films of one cluster always together."""
+    names, cluster_of = np.unique(np.asarray(clusters), return_inverse=True)
     rng = np.random.default_rng(seed)
     even = np.full(len(names), 1 / len(names))
-    return rng.multinomial(len(names), even, size=rounds)[:, unit_of].astype(np.float64)
+    return rng.multinomial(len(names), even, size=rounds)[:, cluster_of].astype(np.float64)
 
 
-def share(
-    hits: np.ndarray, units: Sequence[str], *, rounds: int = 1000, seed: int = 0
+def proportion(
+    hits: Sequence[bool], clusters: Sequence[str], *, rounds: int = 1000, seed: int = 0
 ) -> dict[str, float]:
-    """Share of films that are hits (N,) bool, N > 0, with its 95 % interval.
+    """Proportion of films that are hits (N,) bool, N > 0, with its 95 % interval.
 
-    Bootstrap over units; where every film or none is a hit, which a bootstrap cannot widen,
-    Wilson's interval on the number of units.
+    Bootstrap over clusters; where every film or none is a hit, which a bootstrap cannot widen,
+    Wilson's interval on the number of clusters.
     """
     hits = np.asarray(hits, np.float64)
     if hits.min() == hits.max():
-        count = len(set(units))
-        return estimate(float(hits[0]), *wilson(count * int(hits[0]), count))
-    return mean(hits, units, rounds=rounds, seed=seed)
+        count = len(set(clusters))
+        interval = binomtest(count * int(hits[0]), count).proportion_ci(method="wilson")
+        return estimate(float(hits[0]), interval.low, interval.high)
+    return mean(hits, clusters, rounds=rounds, seed=seed)
 
 
 def mean(
-    values: np.ndarray, units: Sequence[str], *, rounds: int = 1000, seed: int = 0
+    values: np.ndarray, clusters: Sequence[str], *, rounds: int = 1000, seed: int = 0
 ) -> dict[str, float]:
-    """Mean of ``values`` (N,), N > 0, with its 95 % bootstrap interval over units."""
+    """Mean of ``values`` (N,), N > 0, with its 95 % bootstrap interval over clusters."""
     values = np.asarray(values, np.float64)
-    draws = _draws(units, rounds, seed)
+    draws = _draws(clusters, rounds, seed)
     low, high = np.percentile(draws @ values / draws.sum(axis=1), [2.5, 97.5])
     return estimate(float(values.mean()), float(low), float(high))
 
 
 def auc_estimate(
-    labels: np.ndarray, scores: np.ndarray, units: Sequence[str], *,
+    labels: np.ndarray, scores: np.ndarray, clusters: Sequence[str], *,
     rounds: int = 1000, seed: int = 0,
 ) -> dict[str, float]:
-    """Area under the ROC curve with its 95 % bootstrap interval over units; both classes present.
+    """Area under the ROC curve with its 95 % bootstrap interval over clusters.
 
-    Every round is a weighting of the same table of pairs (Mann and Whitney 1947).
+    Both classes must be present. Every round is a weighting of the same table of pairs (Mann and
+    Whitney 1947).
     """
     labels, scores = np.asarray(labels, bool), np.asarray(scores, np.float64)
     above = scores[labels][:, None] - scores[~labels][None]
     wins = (above > 0) + 0.5 * (above == 0)
-    draws = _draws(units, rounds, seed)
+    draws = _draws(clusters, rounds, seed)
     fractured, intact = draws[:, labels], draws[:, ~labels]
     pairs = fractured.sum(axis=1) * intact.sum(axis=1)
     won = ((fractured @ wins) * intact).sum(axis=1)
@@ -174,9 +168,10 @@ def calibration_error(
 
 def chance_calibration_error(
     table: Sequence[Mapping[str, float]], rounds: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """The calibration error that exact probabilities would show on as many films: mean, and 95th
-    percentile.
+) -> dict[str, float]:
+    """The calibration error that exact probabilities would show on as many films.
+
+    ``mean`` and ``percentile_95`` over ``rounds`` draws.
 
     ``table``: of ``reliability``. Few films a bin scatter about their probability, so the error of
     a small group is never near zero (Roelofs et al. 2022).
@@ -185,7 +180,10 @@ def chance_calibration_error(
     films = np.array([int(row["films"]) for row in table])
     hits = np.random.default_rng(seed).binomial(films, said, size=(rounds, len(films)))
     errors = np.abs(hits - films * said).sum(axis=1) / films.sum()
-    return float(errors.mean()), float(np.percentile(errors, 95))
+    return {
+        "mean": round(float(errors.mean()), 6),
+        "percentile_95": round(float(np.percentile(errors, 95)), 6),
+    }
 
 
 def brier(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

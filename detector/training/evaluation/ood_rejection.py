@@ -10,11 +10,10 @@ import numpy as np
 
 from detector.errors import RadiographError
 from detector.predictor import FractureDetector
+from detector.training.card.source_names import FOLDER_KIND
 from detector.training.data.ood_images import COUNT, drawn_images, folder_images
-from detector.training.evaluation.metrics import share
+from detector.training.evaluation.metrics import proportion
 from detector.training.evaluation.predictions import spread
-
-FOLDER_KIND = "pictures in "  # and the folder's name
 
 
 def refusal_figures(
@@ -39,5 +38,5 @@ def refusal_figures(
         out = np.array(list(spread(refused, pictures, kind, workers)))
         if len(out):
             own = [str(number) for number in range(len(out))]
-            figures[kind] = {"pictures": len(out), "refused": share(out, own)}
+            figures[kind] = {"pictures": len(out), "refused": proportion(out, own)}
     return figures

@@ -16,7 +16,12 @@ import numpy as np
 
 from detector.phantom import FRACTURE_KINDS, VIEWS, FractureSpec, Phantom, draw_phantom
 from detector.predictor import FractureDetector
-from detector.training.evaluation.metrics import POINTING_TOLERANCE, hottest_pixel, points_at, share
+from detector.training.evaluation.metrics import (
+    POINTING_TOLERANCE,
+    hottest_pixel,
+    points_at,
+    proportion,
+)
 
 DISPLACEMENTS = (0.1, 0.3, 0.6)  # shares of the bone's width
 
@@ -46,7 +51,7 @@ class Pair:
         return self.raised and self.after
 
     @property
-    def unit(self) -> str:
+    def cluster(self) -> str:
         """Pairs of one limb are no independent trials."""
         return f"{self.view}/{self.seed}"
 
@@ -90,13 +95,13 @@ def pair_figures(pairs: Sequence[Pair]) -> dict[str, Any]:
     """Shares of pairs of all, by kind of fracture, by displacement, and by view."""
 
     def of(chosen: Sequence[Pair]) -> dict[str, Any]:
-        units = [p.unit for p in chosen]
+        clusters = [p.cluster for p in chosen]
         return {
             "pairs": len(chosen),
-            "probability_raised": share([p.raised for p in chosen], units),
-            "hottest_at_break": share([p.after for p in chosen], units),
-            "hottest_there_before": share([p.before for p in chosen], units),
-            "raised_and_at_break": share([p.followed for p in chosen], units),
+            "probability_raised": proportion([p.raised for p in chosen], clusters),
+            "hottest_at_break": proportion([p.after for p in chosen], clusters),
+            "hottest_there_before": proportion([p.before for p in chosen], clusters),
+            "raised_and_at_break": proportion([p.followed for p in chosen], clusters),
         }
 
     figures: dict[str, Any] = {"all": of(pairs)}

@@ -23,7 +23,7 @@ from detector.io.radiograph import load_radiograph
 from detector.model.calibration import Decision
 from detector.predictor import FractureDetector
 from detector.training.data.records import FilmRecord
-from detector.training.evaluation.metrics import POINTING_TOLERANCE, auc_estimate, share
+from detector.training.evaluation.metrics import POINTING_TOLERANCE, auc_estimate, proportion
 from detector.training.evaluation.predictions import (
     film_parser,
     one_thread_each,
@@ -146,7 +146,7 @@ def change_figures(
         return [probability_of(detector, one) for one in films]
 
     rows = list(spread(read, records, "changed films", workers))
-    units = [record.unit for record in records]
+    clusters = [record.cluster for record in records]
     figures: dict[str, Any] = {"films": len(records), "changes": {}}
     for column, name in enumerate(CHANGES, start=1):
         moved = np.array([abs(row[column][0] - row[0][0]) for row in rows])
@@ -158,8 +158,8 @@ def change_figures(
         figures["changes"][name] = {
             "probability_change_median": round(float(np.median(moved)), 4),
             "probability_change_95th": round(float(np.percentile(moved, 95)), 4),
-            "decision_changed": share(other, units),
-            "decision_reversed": share(np.array(turned), units),
+            "decision_changed": proportion(other, clusters),
+            "decision_reversed": proportion(np.array(turned), clusters),
         }
     return figures
 
@@ -184,12 +184,12 @@ def corner_figures(
 
     scores = np.array(list(spread(read, records, "corners", workers)))
     labels = np.array([record.fractured for record in records])
-    units = [record.unit for record in records]
+    clusters = [record.cluster for record in records]
     return {
         "films": len(records),
         "fractured": int(labels.sum()),
         "corner": CORNER,
-        "auc": auc_estimate(labels, scores, units),
+        "auc": auc_estimate(labels, scores, clusters),
     }
 
 
@@ -232,12 +232,12 @@ def crop_figures(
         return None if crop is None else probability_of(detector, crop)[0]
 
     scores: dict[str, list[float]] = defaultdict(list)
-    units: dict[str, list[str]] = defaultdict(list)
+    clusters: dict[str, list[str]] = defaultdict(list)
     done = spread(read, chosen, "intact crops", workers)
     for record, score in zip(chosen, done, strict=True):
         if score is not None:
             scores[source_of(record)].append(score)
-            units[source_of(record)].append(record.unit)
+            clusters[source_of(record)].append(record.cluster)
     cut = detector.config.calibration.rule_in
     enough = sorted(name for name, values in scores.items() if len(values) >= MIN_CROPS)
     figures: dict[str, Any] = {"sources": {}, "told_apart": {}}
@@ -247,12 +247,12 @@ def crop_figures(
             "crops": len(scores[name]),
             "quantiles": {str(q): round(float(v), 4)
                           for q, v in zip(QUANTILES, quantiles, strict=True)},
-            "fracture_likely": share(np.array(scores[name]) >= cut, units[name]),
+            "fracture_likely": proportion(np.array(scores[name]) >= cut, clusters[name]),
         }
     for one, other in combinations(enough, 2):
         labels = np.repeat([True, False], [len(scores[one]), len(scores[other])])
         figures["told_apart"][f"{one} against {other}"] = auc_estimate(
-            labels, np.array(scores[one] + scores[other]), units[one] + units[other]
+            labels, np.array(scores[one] + scores[other]), clusters[one] + clusters[other]
         )
     return figures
 

@@ -32,7 +32,7 @@ from detector.training.card.tables import flat
 from detector.training.data.records import FilmRecord
 from detector.training.evaluation.froc import average_precision, found_at, froc, match
 from detector.training.evaluation.localisation import GAMES, pixel_precision
-from detector.training.evaluation.metrics import bootstrap, estimate, mean, share
+from detector.training.evaluation.metrics import bootstrap, estimate, mean, proportion
 from detector.training.evaluation.phantom_pairs import pair_figures, read_pairs
 from detector.training.evaluation.predictions import (
     add_write,
@@ -146,30 +146,32 @@ def _evenly(items: Sequence, count: int) -> list:
 
 
 def _localisation(readings: Sequence[BoxedReading]) -> dict[str, Any]:
-    units = [r.record.unit for r in readings]
+    clusters = [r.record.cluster for r in readings]
     figures: dict[str, Any] = {"films": len(readings), "pointing": {}}
     for game in GAMES:
         at = [i for i, r in enumerate(readings) if game in r.evidence]
         if at:
             figures["pointing"][game] = {
                 "films": len(at),
-                "evidence": share([readings[i].evidence[game] for i in at], [units[i] for i in at]),
-                "plain_gradcam": share(
-                    [readings[i].peers[game] for i in at], [units[i] for i in at]
+                "evidence": proportion(
+                    [readings[i].evidence[game] for i in at], [clusters[i] for i in at]
                 ),
-                "centre_point": share(
-                    [readings[i].centre[game] for i in at], [units[i] for i in at]
+                "plain_gradcam": proportion(
+                    [readings[i].peers[game] for i in at], [clusters[i] for i in at]
+                ),
+                "centre_point": proportion(
+                    [readings[i].centre[game] for i in at], [clusters[i] for i in at]
                 ),
                 "random_point": mean(
-                    [readings[i].chance[game] for i in at], [units[i] for i in at]
+                    [readings[i].chance[game] for i in at], [clusters[i] for i in at]
                 ),
             }
     figures["overlap"] = {
-        "strongest_region_and_box": mean([r.region_overlap for r in readings], units),
-        "map_as_shown_and_outline": mean([r.map_overlap for r in readings], units),
+        "strongest_region_and_box": mean([r.region_overlap for r in readings], clusters),
+        "map_as_shown_and_outline": mean([r.map_overlap for r in readings], clusters),
     }
     figures["pixel_precision_recall"] = {
-        name: _pixels(np.stack([getattr(r, counts) for r in readings]), units)
+        name: _pixels(np.stack([getattr(r, counts) for r in readings]), clusters)
         for name, counts in (("evidence", "counts"), ("plain_gradcam", "peer_counts"))
     }
     for name, key in (("by_size", lambda r: r.size), ("by_decision", lambda r: r.decision)):
@@ -179,20 +181,20 @@ def _localisation(readings: Sequence[BoxedReading]) -> dict[str, Any]:
         figures[name] = {
             group: {
                 "films": len(members),
-                "pointing": share([m.evidence["boxes"] for m in members],
-                                  [m.record.unit for m in members]),
-                "strict": share([m.evidence["boxes_strict"] for m in members],
-                                [m.record.unit for m in members]),
+                "pointing": proportion([m.evidence["boxes"] for m in members],
+                                  [m.record.cluster for m in members]),
+                "strict": proportion([m.evidence["boxes_strict"] for m in members],
+                                [m.record.cluster for m in members]),
             }
             for group, members in sorted(groups.items())
         }  # fmt: skip
     return figures
 
 
-def _pixels(counts: np.ndarray, units: Sequence[str]) -> dict[str, Any]:
+def _pixels(counts: np.ndarray, clusters: Sequence[str]) -> dict[str, Any]:
     recall, precision, area = pixel_precision(counts.sum(axis=0))
     low, high = bootstrap(
-        lambda chosen: pixel_precision(counts[chosen].sum(axis=0))[2], units, rounds=500
+        lambda chosen: pixel_precision(counts[chosen].sum(axis=0))[2], clusters, rounds=500
     )
     curve = np.stack([recall, precision], axis=1)
     return {"area": estimate(area, low, high), "curve": _thinned(curve)}
@@ -204,7 +206,7 @@ def _thinned(curve: np.ndarray) -> list[list[float]]:
 
 def _froc(films: Sequence[tuple[FilmRecord, FoundBoxes]]) -> dict[str, Any]:
     boxed = [film.all for _, film in films]
-    units = [record.unit for record, _ in films]
+    clusters = [record.cluster for record, _ in films]
     figures: dict[str, Any] = {
         "films": len(films),
         "fractures": sum(len(film.truth) for film in boxed),
@@ -215,7 +217,7 @@ def _froc(films: Sequence[tuple[FilmRecord, FoundBoxes]]) -> dict[str, Any]:
             drawn = [matches[i] for i in chosen]
             return statistic(drawn) if any(m.fractures for m in drawn) else float("nan")
 
-        return estimate(statistic(matches), *bootstrap(of, units, rounds=300))
+        return estimate(statistic(matches), *bootstrap(of, clusters, rounds=300))
 
     matches = [match(film, OVERLAPS[0]) for film in boxed]
     figures["found"] = {
@@ -227,7 +229,7 @@ def _froc(films: Sequence[tuple[FilmRecord, FoundBoxes]]) -> dict[str, Any]:
         "found": interval(
             shown, lambda ms: sum(m.right.sum() for m in ms) / sum(m.fractures for m in ms)
         ),
-        "false_boxes_per_film": mean([float((~m.right).sum()) for m in shown], units),
+        "false_boxes_per_film": mean([float((~m.right).sum()) for m in shown], clusters),
     }
     figures["average_precision"] = {
         f"from IoU {least:g}": interval([match(f, least) for f in boxed], average_precision)

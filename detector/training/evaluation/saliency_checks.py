@@ -23,7 +23,7 @@ from detector.training.evaluation.faithfulness import (
     rank_correlation,
     stability,
 )
-from detector.training.evaluation.metrics import mean, share
+from detector.training.evaluation.metrics import mean, proportion
 from detector.training.evaluation.saliency_films import BoxedReading
 
 
@@ -34,32 +34,32 @@ def check_figures(
     second: FractureDetector | None = None,
 ) -> dict[str, Any]:
     """All checks on these films; ``network`` is a copy of the detector's that may be worked on."""
-    units = [r.record.unit for r in readings]
+    clusters = [r.record.cluster for r in readings]
     figures: dict[str, Any] = {
         "films": len(readings),
-        **_deletion(detector, network, readings, units),
-        "rank_correlation_with_weights_drawn_anew": _randomised(network, readings, units),
+        **_deletion(detector, network, readings, clusters),
+        "rank_correlation_with_weights_drawn_anew": _randomised(network, readings, clusters),
     }
     changes: dict[str, list[Agreement]] = defaultdict(list)
     for reading in readings:
         for change, agreement in stability(detector, reading.prediction).items():
             changes[change].append(agreement)
     figures["film_changed"] = {
-        change: _agreement(agreements, units) for change, agreements in changes.items()
+        change: _agreement(agreements, clusters) for change, agreements in changes.items()
     }
     if second is not None:
         figures["second_training"] = _agreement(
-            [compare(r.prediction, second.predict(r.prediction.film)) for r in readings], units
+            [compare(r.prediction, second.predict(r.prediction.film)) for r in readings], clusters
         )
     return figures
 
 
-def _agreement(agreements: Sequence[Agreement], units: Sequence[str]) -> dict[str, Any]:
+def _agreement(agreements: Sequence[Agreement], clusters: Sequence[str]) -> dict[str, Any]:
     return {
-        "same_place": share([a.same_place for a in agreements], units),
-        "rank_correlation": mean([a.correlation for a in agreements], units),
-        "probability_change": mean([a.change for a in agreements], units),
-        "same_decision": share([a.same_decision for a in agreements], units),
+        "same_place": proportion([a.same_place for a in agreements], clusters),
+        "rank_correlation": mean([a.correlation for a in agreements], clusters),
+        "probability_change": mean([a.change for a in agreements], clusters),
+        "same_decision": proportion([a.same_decision for a in agreements], clusters),
     }
 
 
@@ -67,7 +67,7 @@ def _deletion(
     detector: FractureDetector,
     network: EvidenceNetwork,
     readings: Sequence[BoxedReading],
-    units: Sequence[str],
+    clusters: Sequence[str],
 ) -> dict[str, Any]:
     """Mean P(fracture) over ``FRACTIONS`` of the film blurred away or given back, per order."""
     rng = np.random.default_rng(0)
@@ -96,7 +96,7 @@ def _deletion(
     for kind, orders in curves.items():
         figures[kind] = {
             name: {
-                "mean_probability": mean(np.stack(rows).mean(axis=1), units),
+                "mean_probability": mean(np.stack(rows).mean(axis=1), clusters),
                 "curve": np.stack(rows).mean(axis=0).round(5).tolist(),
             }
             for name, rows in orders.items()
@@ -105,7 +105,7 @@ def _deletion(
 
 
 def _randomised(
-    network: EvidenceNetwork, readings: Sequence[BoxedReading], units: Sequence[str]
+    network: EvidenceNetwork, readings: Sequence[BoxedReading], clusters: Sequence[str]
 ) -> dict[str, Any]:
     films = []
     for reading in readings:
@@ -114,7 +114,8 @@ def _randomised(
         films.append((canvas, letterbox, evidence_of(network, canvas, letterbox)))
     return {
         f"down to {stage}": mean(
-            [rank_correlation(evidence_of(drawn, *film), before) for *film, before in films], units
+            [rank_correlation(evidence_of(drawn, *film), before) for *film, before in films],
+            clusters,
         )
         for stage, drawn in randomised(network, seed=0)
     }

@@ -1,7 +1,7 @@
 """From readings to the figures of one group of films, as plain values for ``config.json``.
 
-Every interval is a 95 % bootstrap over duplicate groups (``FilmRecord.unit``); where every film or
-none is a hit, Wilson's.
+Every interval is a 95 % bootstrap over duplicate groups (``FilmRecord.cluster``); where every film
+or none is a hit, Wilson's.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from detector.training.evaluation.metrics import (
     bootstrap,
     brier,
     calibration_error,
+    chance_calibration_error,
     estimate,
     mean,
+    proportion,
     reliability,
-    share,
 )
 from detector.training.evaluation.predictions import Reading
 
@@ -51,19 +52,19 @@ def summarise(
     figures: dict[str, Any] = {
         "films": len(readings),
         "fractured": int(labels.sum()),
-        "groups": len({r.record.unit for r in readings}),
+        "groups": len({r.record.cluster for r in readings}),
         "operating_points": {n: _at(readings, labels, cut) for n, cut in points.items()},
         "decided": _decided(readings),
     }
     if ranked and 0 < labels.sum() < len(labels):
         probabilities = np.array([r.probability for r in readings])
-        figures["auc"] = auc_estimate(labels, probabilities, _units(readings))
+        figures["auc"] = auc_estimate(labels, probabilities, _clusters(readings))
     located = [r for r in readings if r.hit is not None]
     if located:
-        units = _units(located)
+        clusters = _clusters(located)
         count = {"films": len(located)}
-        figures["pointing"] = share(np.array([r.hit for r in located]), units) | count
-        figures["pointing_strict"] = share(np.array([r.strict for r in located]), units) | count
+        figures["pointing"] = proportion([r.hit for r in located], clusters) | count
+        figures["pointing_strict"] = proportion([r.strict for r in located], clusters) | count
     return figures
 
 
@@ -89,7 +90,7 @@ def summarise_source(
 def calibration_figures(readings: Sequence[Reading]) -> dict[str, Any]:
     """ECE and Brier score of the raw sigmoid of the logit ('before') and of the probability."""
     labels = np.array([r.record.fractured for r in readings])
-    units = _units(readings)
+    clusters = _clusters(readings)
     logits = np.array([r.logit for r in readings])
     before = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
     after = np.array([r.probability for r in readings])
@@ -99,27 +100,28 @@ def calibration_figures(readings: Sequence[Reading]) -> dict[str, Any]:
             return calibration_error(labels[index], values[index])
 
         error = calibration_error(labels, values)
-        figures[f"ece_{name}"] = estimate(error, *bootstrap(resampled, units))
-        figures[f"brier_{name}"] = mean(brier(labels, values), units)
+        figures[f"ece_{name}"] = estimate(error, *bootstrap(resampled, clusters))
+        figures[f"brier_{name}"] = mean(brier(labels, values), clusters)
         figures[f"reliability_{name}"] = [
             {key: round(value, 4) for key, value in row.items()}
             for row in reliability(labels, values)
         ]
+    figures["ece_by_chance"] = chance_calibration_error(figures["reliability_after"])
     return figures
 
 
-def _units(readings: Sequence[Reading]) -> list[str]:
-    return [r.record.unit for r in readings]
+def _clusters(readings: Sequence[Reading]) -> list[str]:
+    return [r.record.cluster for r in readings]
 
 
 def _at(readings: Sequence[Reading], labels: np.ndarray, cut: float) -> dict[str, Any]:
     called = np.array([r.probability >= cut for r in readings])
-    units = np.array(_units(readings))
+    clusters = np.array(_clusters(readings))
     figures: dict[str, Any] = {"threshold": cut, "films": len(readings)}
     if labels.any():
-        figures["sensitivity"] = share(called[labels], units[labels])
+        figures["sensitivity"] = proportion(called[labels], clusters[labels])
     if not labels.all():
-        figures["specificity"] = share(~called[~labels], units[~labels])
+        figures["specificity"] = proportion(~called[~labels], clusters[~labels])
     figures["confusion"] = {
         "true_positive": int((called & labels).sum()),
         "false_negative": int((~called & labels).sum()),
@@ -137,7 +139,7 @@ def _decided(readings: Sequence[Reading]) -> dict[str, Any]:
         [(r.decision == Decision.FRACTURE_LIKELY) != r.record.fractured for r in decided]
     )
     figures: dict[str, Any] = {
-        "share": share(np.array([r.decision in verdicts for r in readings]), _units(readings)),
+        "share": proportion([r.decision in verdicts for r in readings], _clusters(readings)),
         "films": len(decided),
         "errors": int(wrong.sum()),
         "decisions": {
@@ -149,7 +151,7 @@ def _decided(readings: Sequence[Reading]) -> dict[str, Any]:
         },
     }
     if decided:
-        figures["error"] = share(wrong, _units(decided))
+        figures["error"] = proportion(wrong, _clusters(decided))
     return figures
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from detector.phantom import random_phantom
-from detector.training.audit.command import adjusted_rand, audit, main
+from detector.training.audit.command import audit, main
 from detector.training.audit.duplicates import find_matches
-from detector.training.audit.fingerprint import Unreadable, fingerprint_all, is_truncated
+from detector.training.audit.fingerprint import fingerprint_all, is_truncated
 from detector.training.audit.leakage import leakage
 from detector.training.audit.shortcuts import find_shortcuts
 from detector.training.data.layouts import read_films
-from detector.training.data.records import FilmRecord
+from detector.training.data.records import FilmRecord, Unreadable
 from tests.support.copied_films import film, save, turned
 
 COPIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -177,9 +177,3 @@ def test_shortcuts_are_told_from_chance(tmp_path: Path) -> None:
     assert found["width"].flagged and found["width"].auc > 0.95
     assert not found["hand"].flagged and found["hand"].auc < 0.65
     assert "number" not in found
-
-
-def test_adjusted_rand() -> None:
-    assert adjusted_rand([0, 0, 1, 1], ["b", "b", "a", "a"]) == 1
-    assert adjusted_rand([0, 0, 1, 1], [0, 1, 0, 1]) == pytest.approx(-0.5)
-    assert adjusted_rand([0, 0, 1, 2], [0, 0, 1, 1]) == pytest.approx(4 / 7)

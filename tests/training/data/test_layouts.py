@@ -70,7 +70,7 @@ def test_films_whose_file_names_repeat_are_told_apart(tmp_path: Path) -> None:
             draw(tmp_path / "split" / split / label / "1.png")
     for name, count in (("own", 3), ("split", 4)):
         records = read_films(tmp_path / name).records
-        assert len({r.key for r in records}) == len({r.unit for r in records}) == count
+        assert len({r.key for r in records}) == len({r.cluster for r in records}) == count
         assert {r.source for r in records} == {name}
     assert "own/fractured/p1/image1.png" in {r.key for r in read_films(tmp_path / "own").records}
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from detector.training.data.records import FilmRecord
-from detector.training.data.splits import group_films, join_groups, split_films
-from tests.support.copied_films import film, save, turned
+from detector.training.data.splits import split_films
 
 
 def record(index: int, fractured: bool, group: str = "", source: str = "s") -> FilmRecord:
@@ -40,25 +39,3 @@ def test_seed_decides_and_repeats() -> None:
 def test_wrong_fractions_are_refused() -> None:
     with pytest.raises(ValueError, match="sum to 1"):
         split_films([record(0, True)], {"train": 0.5, "test": 0.4})
-
-
-def test_given_groups_and_pictures_join_transitively() -> None:
-    records = [record(0, True, "a"), record(1, True, "a"), record(2, True), record(3, True, "b")]
-    labels = join_groups(records, [5, 6, 6, 7])
-    assert labels[0] == labels[1] == labels[2] != labels[3]
-
-
-def test_a_turned_copy_joins_its_original_across_sources(tmp_path: Path) -> None:
-    original, other = film(1), film(2)
-    paths = [
-        save(tmp_path / "a.png", original),
-        save(tmp_path / "b.png", turned(original, 12)),
-        save(tmp_path / "c.png", other),
-        tmp_path / "absent.png",
-    ]
-    records = [
-        FilmRecord(p, source, True) for p, source in zip(paths, "xyxx", strict=True)
-    ]
-    found = group_films(records)
-    assert found[0].group and found[0].group == found[1].group
-    assert found[2].group == found[3].group == ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from detector.training.evaluation import metrics
@@ -25,31 +24,25 @@ def test_pointing_game_by_hand():
     assert metrics.pointing(heatmap, np.concatenate([far, on_it])) == (True, True)
 
 
-@pytest.mark.parametrize(("hits", "count"), [(0, 10), (10, 10), (45, 50), (7, 70), (1, 1)])
-def test_wilson_is_scipys(hits, count):
-    theirs = binomtest(hits, count).proportion_ci(method="wilson")
-    assert metrics.wilson(hits, count) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
-
-
-def test_share_is_the_mean_and_its_interval_is_that_of_a_binomial():
+def test_a_proportion_is_the_mean_and_its_interval_is_that_of_a_binomial():
     hits = np.array([True] * 150 + [False] * 50)
-    got = metrics.share(hits, ALONE)
+    got = metrics.proportion(hits, ALONE)
     assert got["value"] == 0.75
     assert (got["low"], got["high"]) == pytest.approx((0.69, 0.81), abs=0.015)
 
 
-def test_share_without_a_miss_still_has_an_interval():
-    got = metrics.share(np.ones(10, bool), ALONE[:10])
+def test_a_proportion_without_a_miss_still_has_an_interval():
+    got = metrics.proportion(np.ones(10, bool), ALONE[:10])
     assert got == {"value": 1.0, "low": 0.7225, "high": 1.0}
-    assert metrics.share(np.zeros(10, bool), ALONE[:10]) == {"value": 0.0, "low": 0.0,
+    assert metrics.proportion(np.zeros(10, bool), ALONE[:10]) == {"value": 0.0, "low": 0.0,
                                                              "high": 0.2775}
 
 
 def test_copies_of_a_film_do_not_make_a_figure_more_certain():
     hits = np.repeat([True] * 15 + [False] * 5, 10)
     groups = np.repeat(np.arange(20), 10).astype(str)
-    apart, together = metrics.share(hits, ALONE), metrics.share(hits, groups)
-    few = metrics.share(hits[::10], ALONE[:20])
+    apart, together = metrics.proportion(hits, ALONE), metrics.proportion(hits, groups)
+    few = metrics.proportion(hits[::10], ALONE[:20])
     assert apart["value"] == together["value"] == few["value"]
     width = {n: f["high"] - f["low"] for n, f in
              (("apart", apart), ("together", together), ("few", few))}
@@ -91,10 +84,10 @@ def test_exact_probabilities_show_an_error_by_chance_that_falls_with_the_films()
     for count, rounds in ((48, 300), (4000, 100)):
         said = rng.beta(0.4, 1.6, size=count)
         drawn = [metrics.calibration_error(rng.random(count) < said, said) for _ in range(rounds)]
-        by_chance, at_most = metrics.chance_calibration_error(metrics.reliability(said > 2, said))
-        assert by_chance == pytest.approx(np.mean(drawn), rel=0.15)
-        assert at_most == pytest.approx(np.percentile(drawn, 95), rel=0.2)
-        assert (by_chance > 0.05) == (count == 48)
+        chance = metrics.chance_calibration_error(metrics.reliability(said > 2, said))
+        assert chance["mean"] == pytest.approx(np.mean(drawn), rel=0.15)
+        assert chance["percentile_95"] == pytest.approx(np.percentile(drawn, 95), rel=0.2)
+        assert (chance["mean"] > 0.05) == (count == 48)
 
 
 def test_bins_hold_equal_mass_however_skewed_the_probabilities():
