@@ -23,11 +23,11 @@ FRACTURED, NOT_FRACTURED = "fractured", "not fractured"
 class Prediction:
     """The reading of one film.
 
-    ``probability``: calibrated P(fracture) in [0, 1]. ``decision``: one of
-    ``calibration.Decision``. ``regions``: film pixels, strongest first, none on a clear film.
-    ``evidence`` (h, w): the network's map over the letterbox. ``method``: the explanation in
-    ``heatmap``, a key of ``explainers.METHODS``, made from ``heat``. ``warnings``: sentences about
-    the film's file. ``model``: version, sha256 and, where it is
+    ``probability``: calibrated P(fracture) in [0, 1]. ``decision``: a
+    ``detector.model.calibration.Decision``. ``regions``: film pixels, strongest first, none on a
+    clear film. ``evidence`` (h, w): the network's map over the letterbox. ``method``: the
+    explanation in ``heatmap``, a key of ``detector.explain.methods.METHODS``, made from ``heat``.
+    ``warnings``: sentences about the film's file. ``model``: version, sha256 and, where it is
     known, the day it was trained.
     """
 
@@ -60,7 +60,7 @@ class Prediction:
     def heatmap(self) -> np.ndarray:
         """float32 (H, W) of the film as read, in [0, 1].
 
-        Of ``gradcam``: the calibrated probability of a fracture at each place, on one scale for
+        Of ``gradcam``: the calibrated probability of a fracture at each pixel, on one scale for
         all films. Other methods have no such scale: theirs is relative to the film's own maximum,
         times the film's probability.
         """

@@ -100,7 +100,7 @@ class FractureDetector:
 
         Args:
             film: whatever ``load_radiograph`` takes.
-            method: the explanation; ``explainers.METHODS`` lists them.
+            method: the explanation; ``detector.explain.methods.METHODS`` lists them.
             frame: of a multi-frame file.
 
         Raises:

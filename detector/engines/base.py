@@ -1,8 +1,8 @@
-"""What runs the network on one canvas: whatever the runtime, the same three arrays come back.
+"""The face of all engines: one canvas in, the network's three outputs out.
 
-The same canvas gives the same bytes in every process, in OpenVINO also with any number of threads;
-PyTorch's convolutions change in the last place with it, far below what ``Prediction.to_dict``
-rounds away (``tests/house/test_determinism.py``).
+The same canvas gives the same bytes in every process. In OpenVINO that holds for any number of
+threads; in PyTorch the number of threads changes the last bit of a convolution, which is far below
+the rounding of ``Prediction.to_dict`` (``tests/house/test_determinism.py``).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The other methods of ``explainers.METHODS``, by pytorch-grad-cam (Gildenblat et al., 1.5.7).
+"""The other methods of ``methods.METHODS``, by pytorch-grad-cam (Gildenblat et al., 1.5.7).
 
-All look at the same place as the default: the features A that the evidence is a 1x1 convolution of.
-One forward pass gives A; the methods then need only the network's head, so that the slowest of them
-(an ablation of each of 128 channels) takes milliseconds beside that pass. Guided backpropagation is
+All use the layer that the default uses: the features A of which the evidence is a 1x1 convolution.
+One forward pass gives A, and the methods then run the network's head alone. The slowest of them (an
+ablation of each of 128 channels) takes milliseconds beside that pass. Guided backpropagation is
 left out: it shows edges whatever the weights are (Adebayo et al. 2018).
 
 pytorch-grad-cam keeps hooks on the module and activations on the object: two threads would get each
@@ -94,8 +94,8 @@ def _cam_classes() -> dict[str, Any]:
         def get_cam_image(
             self, input_tensor, target_layer, targets, activations, grads, eigen_smooth=False
         ):
-            places = activations[0].reshape(activations.shape[1], -1).T
-            centred = places - places.mean(axis=0)
+            cells = activations[0].reshape(activations.shape[1], -1).T
+            centred = cells - cells.mean(axis=0)
             _, axes = np.linalg.eigh(centred.T @ centred)
             image = centred @ axes[:, -1]
             # Of the two directions the one that goes with the evidence.

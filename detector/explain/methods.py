@@ -1,6 +1,8 @@
-"""The explanations by name. The default comes with the verdict; the others need PyTorch and
-pytorch-grad-cam, which are slow to import and wait in ``explainers_torch.py`` until one is asked
-for."""
+"""The explanations by name.
+
+The default comes with the verdict (``grad_cam``). The others need PyTorch and pytorch-grad-cam,
+which are slow to import; ``cam`` imports them when one of these methods is first asked for.
+"""
 
 from __future__ import annotations
 

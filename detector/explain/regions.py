@@ -13,13 +13,14 @@ from detector.model.letterbox import Letterbox
 
 MAX_REGIONS = 5
 REGION_COLOUR = (120, 230, 255)
-_FAINT = 0.25  # a place less than this share as probable as the strongest is no region
+_FAINT = 0.25  # a region is at least this proportion as probable as the strongest one
 _FINE = 4  # map cells are refined this many times before regions are cut out
 
 
 @dataclass(frozen=True)
 class Region:
-    """A place with evidence: box in film pixels, ``score`` = its calibrated probability."""
+    """A location with evidence: its box in film pixels and, as ``score``, its calibrated
+    probability in [0, 1]."""
 
     x: float
     y: float
@@ -47,11 +48,11 @@ def find_regions(
 def candidate_regions(
     evidence: np.ndarray, letterbox: Letterbox, calibration: Calibration
 ) -> tuple[Region, ...]:
-    """The five places with most evidence, however little that is, strongest first.
+    """The five regions with most evidence, however little that is, strongest first.
 
-    A place is what hangs together around a peak within ``calibration.extent`` of its evidence. A
-    lower peak is a place of its own only if the evidence falls by as much between it and every
-    higher one (its topographic prominence); else it lies on the slope of a place that is found.
+    A region is the connected area around a peak in which the evidence stays within
+    ``calibration.extent`` of the peak. A lower peak has a region of its own only if its topographic
+    prominence is larger than ``extent``; otherwise it lies on the slope of a region already found.
     """
     return tuple(_candidates(evidence, letterbox, calibration))
 

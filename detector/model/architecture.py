@@ -10,7 +10,7 @@ class Architecture:
     """Stored in ``weights/config.json``; ``network.EvidenceNetwork`` is built from it.
 
     ``backbone``: a name that timm knows. ``channels``: of the features that the evidence is read
-    from. ``stride``: film pixels, at the network's size, per place of the evidence; 8 or 16.
+    from. ``stride``: film pixels, at the network's size, per cell of the evidence map; 8 or 16.
 
     Raises:
         ValueError: another stride.

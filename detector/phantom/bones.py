@@ -51,7 +51,7 @@ class Solid:
         return float(max(self.left.max(), self.right.max()))
 
     def row(self, s: Array | float) -> Array:
-        """Table index of the place s mm along the axis."""
+        """Table index of the point s mm along the axis."""
         return np.clip(np.asarray(s) * ((_STEPS - 1) / self.length), 0, _STEPS - 1).astype(np.intp)
 
     def to_axis(self, x: Array, y: Array) -> tuple[Array, Array]:
@@ -68,7 +68,7 @@ class Solid:
         return self.start[0] + s * ux + t * uy, self.start[1] + s * uy - t * ux
 
     def centre(self, s: Array | float) -> Array:
-        """Where the bowed axis runs: t at the place s."""
+        """Where the bowed axis runs: t at the point s."""
         part = np.clip(np.asarray(s) / self.length, 0.0, 1.0)
         return 4.0 * self.bow * part * (1.0 - part)
 
@@ -111,8 +111,8 @@ class Limb:
 
 def _table(knots: Sequence[tuple[float, float]], low: float, high: float, blur: float) -> Array:
     """Knots to a smooth table: linear between knots, then a Gaussian so that no corner shows."""
-    places, values = zip(*knots, strict=True)
-    table = np.interp(np.linspace(low, high, _STEPS), places, values)
+    positions, values = zip(*knots, strict=True)
+    table = np.interp(np.linspace(low, high, _STEPS), positions, values)
     width = max(1, int(blur * _STEPS))
     kernel = np.exp(-0.5 * (np.arange(-3 * width, 3 * width + 1) / width) ** 2)
     padded = np.pad(table, 3 * width, mode="edge")

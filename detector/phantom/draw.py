@@ -1,4 +1,4 @@
-"""Synthetic radiographs of limbs with a fracture at a known place; always labelled as synthetic.
+"""Synthetic radiographs of limbs with a fracture at a known location; always labelled as synthetic.
 
 A phantom is drawn the way a film is made: ray lengths through cortex, spongy bone, marrow, fat
 and muscle (`bones`), then Beer-Lambert attenuation, scatter, quantum noise, detector
@@ -58,7 +58,7 @@ class FractureSpec:
     between the two pieces. A buckle fracture has no step: there it is the height of the fold;
     a hairline crack has none either: there it opens the crack. `angulation` is in degrees.
     `position` runs from 0 (proximal) to 1 (distal) along the part of the bone that the film
-    shows; None draws a usual place from the seed. `bone` None is the view's main bone.
+    shows; None draws a usual position from the seed. `bone` None is the view's main bone.
     """
 
     kind: str

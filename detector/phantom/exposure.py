@@ -15,7 +15,7 @@ Array = np.ndarray
 
 
 def lead_letter(marker: str, flesh: Array, rng: np.random.Generator) -> Array:
-    """The lead letter, 0..1, on the emptiest of a few places beside the limb."""
+    """The lead letter, 0..1, on the emptiest of a few spots beside the limb."""
     height, width = flesh.shape
     scale = height / 512.0
     best, least = (0, 0), np.inf

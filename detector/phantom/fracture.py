@@ -28,7 +28,7 @@ _USUAL = {  # where along the whole bone a kind is usually seen
 
 
 def usual_site(kind: str, rng: np.random.Generator) -> float:
-    """A place along the bone, 0..1, where this kind of fracture is usual."""
+    """A position along the bone, 0..1, where this kind of fracture is usual."""
     return float(rng.uniform(*_USUAL[kind]))
 
 
@@ -81,7 +81,7 @@ class Fracture:
 
     @property
     def sweep(self) -> float:
-        """How far any point of the bone can leave its place, in mm."""
+        """How far any point of the bone can move, in mm."""
         near, far = self._turns()
         lever = max(self.site * abs(near), (self.solid.length - self.site) * abs(far))
         return lever + 0.3 * self.half + 3.0
