@@ -7,15 +7,13 @@
 - FracAtlas as published (doi 10.6084/m9.figshare.22363012): ``images/Fractured``,
   ``images/Non_fractured``, ``dataset.csv``, ``Annotations/COCO JSON/*.json``;
 - multi-region: ``{train,val,test}/{fractured,not fractured}``;
-- any folder with one subfolder per class, whose names say which is which.
+- any folder with one subfolder per class, by the names in ``labels.CLASS_FOLDERS``.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,23 +21,26 @@ from pathlib import Path
 
 import numpy as np
 
+from detector.training.data.labels import (
+    CLASS_FOLDERS,
+    class_of,
+    read_label,
+    read_rows,
+    read_split,
+    split_of,
+)
 from detector.training.data.records import FilmRecord, Unreadable
 
 log = logging.getLogger(__name__)
 
 _OWN_COLUMNS = {"file", "split", "fractured", "duplicate_group"}
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".dcm", ".dicom"}
-_SPLIT_NAMES = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-_FRACTURED = {"fracture", "fractured", "fractures", "broken", "positive", "abnormal"}
-_INTACT = {"intact", "normal", "healthy", "negative"}
-_NEGATIONS = {"no", "not", "non", "without", "un"}
 LAYOUTS = (
     "a manifest (manifest.csv and images/); FracAtlas as published (images/Fractured, "
     "images/Non_fractured, dataset.csv); the multi-region layout ({train,val,test}/{fractured,"
-    "not fractured}); a folder with one subfolder per class, such as fractured/ and normal/"
+    "not fractured}); a folder with one subfolder per class. A class folder is called "
+    f"{' or '.join(CLASS_FOLDERS[True])} for fractures, and "
+    f"{' or '.join(CLASS_FOLDERS[False])} for normal films"
 )
 Annotations = dict[str, tuple[np.ndarray, tuple[np.ndarray | None, ...]]]
 
@@ -107,48 +108,30 @@ def with_outlines(records: Sequence[FilmRecord], path: Path) -> list[FilmRecord]
 
 def read_manifest(folder: Path) -> list[FilmRecord]:
     """The manifest layout: ``manifest.csv`` (file, split, fractured, duplicate_group, ...),
-    ``images/`` and, where fractures are outlined, ``annotations.json`` (COCO)."""
+    ``images/`` and, where fractures are outlined, ``annotations.json`` (COCO).
+
+    Raises:
+        ValueError: a cell holds no label, or no split; the sentence gives its row and column.
+    """
     coco = folder / "annotations.json"
     annotations = read_annotations(coco) if coco.exists() else {}
     records = []
-    with (folder / "manifest.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            boxes, outlines = annotations.get(row["file"], _none())
-            records.append(
-                FilmRecord(
-                    path=folder / "images" / row["file"],
-                    source=folder.name,
-                    fractured=row["fractured"] == "1",
-                    split=row["split"] or None,
-                    group=row.get("duplicate_group", ""),
-                    boxes=boxes,
-                    outlines=outlines,
-                    attributes={k: v for k, v in row.items() if k not in _OWN_COLUMNS},
-                )
+    for number, row in enumerate(read_rows(folder / "manifest.csv"), 2):
+        boxes, outlines = annotations.get(row["file"], _none())
+        where = f"{folder.name}/manifest.csv, row {number}"
+        records.append(
+            FilmRecord(
+                path=folder / "images" / row["file"],
+                source=folder.name,
+                fractured=read_label(row, "fractured", where),
+                split=read_split(row, where),
+                group=row.get("duplicate_group", ""),
+                boxes=boxes,
+                outlines=outlines,
+                attributes={k: v for k, v in row.items() if k not in _OWN_COLUMNS},
             )
+        )
     return records
-
-
-def class_of(name: str) -> bool | None:
-    """Whether a folder of that name holds fractured films; None where the name does not say.
-
-    "Non_fractured", "not fractured", "unfractured", "no-fracture" are intact; "1", "0" count too.
-    """
-    words = [w for w in re.split(r"[^a-z0-9]+", name.strip().lower()) if w]
-    if words in (["1"], ["0"]):
-        return words == ["1"]
-    negated = False
-    for word in words:
-        for prefix in ("non", "not", "un"):
-            if word.startswith(prefix) and word[len(prefix) :] in _FRACTURED:
-                return False
-        if word in _NEGATIONS:
-            negated = True
-        elif word in _FRACTURED:
-            return not negated
-        elif word in _INTACT:
-            return negated
-    return None
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -156,11 +139,21 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _classes(folder: Path) -> dict[bool, list[Path]]:
-    found: dict[bool, list[Path]] = {True: [], False: []}
+    """The class folders in ``folder``, empty unless there are both.
+
+    Raises:
+        ValueError: beside them lies a folder of films whose name is no class.
+    """
+    found: dict[bool | None, list[Path]] = {True: [], False: [], None: []}
     for child in _folders(folder):
-        if (fractured := class_of(child.name)) is not None:
-            found[fractured].append(child)
-    return found if found[True] and found[False] else {}
+        found[class_of(child.name)].append(child)
+    unknown = [child.name for child in found.pop(None) if _films(child)]
+    if not (found[True] and found[False]):
+        return {}
+    if unknown:
+        raise ValueError(f"{folder}: {', '.join(unknown)} beside the class folders is no known "
+                         f"class. Known are {LAYOUTS}.")
+    return found
 
 
 def _films(folder: Path) -> list[Path]:
@@ -183,9 +176,9 @@ def _read_classes(folder: Path, root: Path, split: str | None = None) -> list[Fi
 
 def _split_folders(folder: Path) -> list[tuple[str, Path]]:
     return [
-        (_SPLIT_NAMES[child.name.lower()], child)
+        (split, child)
         for child in _folders(folder)
-        if child.name.lower() in _SPLIT_NAMES and _classes(child)
+        if (split := split_of(child.name)) and _classes(child)
     ]
 
 
@@ -208,10 +201,9 @@ def read_fracatlas(folder: Path) -> list[FilmRecord]:
     """FracAtlas as published. The class is the film's folder; ``dataset.csv`` gives the
     attributes; boxes and outlines come from the COCO json, wherever it lies in the folder."""
     attributes: dict[str, dict[str, str]] = {}
-    with (folder / "dataset.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            name = row.pop("image_id")
-            attributes[name] = {k: v for k, v in row.items() if k != "fractured"}
+    for row in read_rows(folder / "dataset.csv"):
+        name = row.pop("image_id")
+        attributes[name] = {k: v for k, v in row.items() if k != "fractured"}
     annotations: Annotations = {}
     for path in sorted(folder.rglob("*.json")):
         try:

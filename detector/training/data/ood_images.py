@@ -6,7 +6,6 @@ Matplotlib, documents, screenshots, noise, blank pictures. ``folder_images`` rea
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from detector.errors import RadiographError
 from detector.io.radiograph import load_radiograph
 from detector.model.ood import is_blank
+from detector.training.data.labels import read_rows
 
 COUNT = 20  # pictures of each kind
 _WORDS = ("the patient file of last week was moved to the second floor please sign here and "
@@ -139,8 +139,7 @@ def folder_images(folder: Path) -> list[Path]:
     table = folder / "manifest.csv"
     if not table.exists():
         return sorted(path for path in folder.rglob("*") if path.is_file())
-    with table.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("picture_role") == "not_limb"]
+    rows = [row for row in read_rows(table) if row.get("picture_role") == "not_limb"]
     names = dict.fromkeys(row["file"] for row in rows if row.get("best_of_cluster", "1") == "1")
     return [folder / "images" / name for name in names]
 

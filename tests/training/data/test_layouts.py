@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import detector.training
-from detector.training.data.layouts import class_of, read_films, with_outlines
+from detector.training.data.layouts import read_films, with_outlines
 
 
 def draw(path: Path, seed: int = 0) -> Path:
@@ -26,19 +26,6 @@ def coco(name: str) -> dict:
             {"image_id": 7, "bbox": [3, 4, 5, 6], "segmentation": [[3, 4, 8, 4, 8, 10]]}
         ],
     }
-
-
-@pytest.mark.parametrize(
-    ("name", "fractured"),
-    [
-        ("fractured", True), ("Fractured", True), ("not fractured", False),
-        ("Non_fractured", False), ("not-fractured", False), ("unfractured", False),
-        ("nonfractured", False), ("no fracture", False), ("normal", False), ("abnormal", True),
-        ("not normal", True), ("1", True), ("0", False), ("images", None), ("2024", None),
-    ],
-)  # fmt: skip
-def test_class_names(name: str, fractured: bool | None) -> None:
-    assert class_of(name) is fractured
 
 
 def test_multiregion(tmp_path: Path) -> None:
@@ -119,6 +106,57 @@ def test_unknown_layout_says_what_there_is(tmp_path: Path) -> None:
     draw(tmp_path / "pictures" / "a.png")
     with pytest.raises(ValueError, match="manifest.csv.*FracAtlas.*train,val,test.*subfolder"):
         read_films(tmp_path)
+
+
+def test_a_folder_of_an_unknown_class_is_refused_with_the_names(tmp_path: Path) -> None:
+    for i, name in enumerate(("fractured", "normal", "healed fracture", "notes")):
+        draw(tmp_path / name / "a.png", i)
+    (tmp_path / "notes" / "a.png").rename(tmp_path / "notes" / "a.txt")
+    with pytest.raises(ValueError, match="healed fracture beside the class folders.*broken") as no:
+        read_films(tmp_path)
+    assert "notes" not in str(no.value)  # it holds no film
+
+
+def test_classes_are_not_guessed_from_a_word_in_a_name(tmp_path: Path) -> None:
+    draw(tmp_path / "fracture clinic, all films" / "a.png")
+    draw(tmp_path / "normal" / "b.png")
+    with pytest.raises(ValueError, match="no layout that is known"):
+        read_films(tmp_path)
+
+
+def manifest(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    for i in range(4):
+        draw(folder / "images" / f"{i}.png", i)
+    (folder / "manifest.csv").write_text(text, encoding=encoding)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"), [("1", "0"), ("1.0", "0.0"), ("True", "False"), ("YES", "no"), (" 1", "0 ")]
+)
+@pytest.mark.parametrize(("comma", "encoding"), [(",", "utf-8"), (";", "utf-8-sig")])
+def test_labels_in_every_known_word(
+    tmp_path: Path, yes: str, no: str, comma: str, encoding: str
+) -> None:
+    rows = ["file,split,fractured", f"0.png,train,{yes}", f"1.png, Val ,{no}", f"2.png,,{yes}"]
+    text = "\n".join(rows).replace(",", comma)
+    records = read_films(manifest(tmp_path, text, encoding)).records
+    assert [(r.split, r.fractured) for r in records] == [
+        ("train", True), ("val", False), (None, True)
+    ]
+
+
+@pytest.mark.parametrize("word", ["", "2", "fractured", "maybe", "nan", "Jane Doe"])
+def test_any_other_label_is_refused_by_row_and_column(tmp_path: Path, word: str) -> None:
+    text = f"file,split,fractured\n0.png,train,1\n1.png,train,{word}\n"
+    with pytest.raises(ValueError, match="manifest.csv, row 3, column fractured") as refused:
+        read_films(manifest(tmp_path, text))
+    assert "Jane" not in str(refused.value)
+
+
+def test_an_unknown_split_is_refused_by_row_and_column(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="manifest.csv, row 2, column split"):
+        read_films(manifest(tmp_path, "file,split,fractured\n0.png,fold 3,1\n"))
 
 
 def test_a_table_without_its_columns_is_named(tmp_path: Path) -> None:
