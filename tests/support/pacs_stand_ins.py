@@ -23,7 +23,11 @@ from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pynetdicom import AE, DEFAULT_TRANSFER_SYNTAXES, evt
-from pynetdicom.sop_class import ComputedRadiographyImageStorage, EnhancedSRStorage
+from pynetdicom.sop_class import (
+    ComputedRadiographyImageStorage,
+    EnhancedSRStorage,
+    Verification,
+)
 
 from detector.errors import UnreadableFilm
 from detector.pacs.node.node import Node
@@ -170,6 +174,19 @@ def store(port: int, *films: bytes, calling: str = "DEVICE", called: str = "FRAC
     if association.is_established:
         association.release()
     return statuses
+
+
+def echo(port: int, seconds: float = 15) -> bool:
+    """Whether a node answers a C-ECHO within this time."""
+    ae = AE("ADMIN")
+    ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = seconds
+    ae.add_requested_context(Verification)
+    association = ae.associate("127.0.0.1", port, ae_title="FRACTURE")
+    if not association.is_established:
+        return False
+    answered = association.send_c_echo().get("Status") == 0
+    association.release()
+    return answered
 
 
 def main() -> None:

@@ -72,10 +72,10 @@ class Listener:
         ae = AE(settings.title)
         ae.require_called_aet = True
         ae.require_calling_aet = list(settings.peers)
-        ae.maximum_associations = settings.associations
+        ae.maximum_associations = 2**16  # the transport counts them
         ae.maximum_pdu_size = settings.pdu_bytes
-        ae.acse_timeout = min(10.0, settings.timeout)
-        ae.dimse_timeout = ae.network_timeout = settings.timeout
+        ae.acse_timeout = min(5.0, settings.timeout)  # the request is here already
+        ae.dimse_timeout, ae.network_timeout = settings.timeout, None  # the transport watches it
         ae.add_supported_context(Verification)
         for film in FILMS:
             ae.add_supported_context(film, list(SYNTAXES))
@@ -97,9 +97,9 @@ class Listener:
             return
         server.shutdown()  # closes the port; associations go on
         end = time.monotonic() + grace
-        while server.active_associations and time.monotonic() < end:
+        while server.admission.admitted and time.monotonic() < end:
             time.sleep(0.05)
-        server.end_associations()
+        server.admission.close_all()
 
     def _store(self, event: evt.Event) -> int:
         """Answer one C-STORE: success only for a film that is safely on disk."""

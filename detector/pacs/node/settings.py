@@ -61,11 +61,13 @@ class Settings:
                                           "required of peers")
     tls_destination: Path | None = _set(None, "PEM of the authorities that the destination's "
                                               "certificate must come from; sends over TLS")
-    associations: int = _set(10, "associations at the same time; more are refused for the moment")
+    associations: int = _set(10, "associations for films at the same time; more are refused for "
+                                 "the moment")
+    associations_per_address: int = _set(6, "of these, at most so many from one address")
     pdu_bytes: int = _set(131072, "largest PDU that peers may send")
     object_megabytes: int = _set(200, "largest object; a larger one ends its association")
     free_megabytes: int = _set(1000, "free space that must be left on the spool's disk")
-    timeout: float = _set(30.0, "seconds that a peer may stay silent")
+    timeout: float = _set(30.0, "seconds that a peer may stay silent, or be late with a message")
     give_up_hours: float = _set(72.0, "hours that a destination which is there may put off an "
                                       "answer before that is a dead letter")
     pause: float = _set(5.0, "seconds before the second try; each further pause is twice as long")
@@ -83,7 +85,7 @@ class Settings:
         self.networks()
         if not 0 <= self.port < 65536:
             raise ValueError(f"port must lie in 0..65535, not {self.port}")
-        for name in ("associations", "object_megabytes"):
+        for name in ("associations", "associations_per_address", "object_megabytes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("timeout", "give_up_hours", "pause", "longest_pause", "keep_days"):

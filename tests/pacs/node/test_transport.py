@@ -6,13 +6,14 @@ import random
 import socket
 import struct
 import time
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 from pynetdicom.transport import ThreadedAssociationServer
 
 from tests.support import odd_films as odd
-from tests.support.pacs_stand_ins import film, instance, store
+from tests.support.pacs_stand_ins import echo, film, instance, store
 
 pytest_plugins = "tests.support.pacs_fixtures"
 
@@ -26,13 +27,15 @@ def test_only_listed_addresses_are_served(start) -> None:
     assert stranger.films == 0
 
 
-def request_pdu(called: bytes = b"FRACTURE") -> bytes:
-    """An association request for verification, PS3.8, 9.3.2."""
+def request_pdu(
+    called: bytes = b"FRACTURE", abstract: bytes = b"1.2.840.10008.5.1.4.1.1.1"
+) -> bytes:
+    """An association request, of CR films if nothing else is said; PS3.8, 9.3.2."""
 
     def item(kind: int, data: bytes) -> bytes:
         return struct.pack(">BxH", kind, len(data)) + data
 
-    context = b"\x01\0\0\0" + item(0x30, b"1.2.840.10008.5.1.4.1.1.1")
+    context = b"\x01\0\0\0" + item(0x30, abstract)
     context += item(0x40, b"1.2.840.10008.1.2")
     user = item(0x51, struct.pack(">I", 16384)) + item(0x52, b"1.2.3")
     body = struct.pack(">Hxx16s16s32x", 1, called.ljust(16), b"DEVICE".ljust(16))
@@ -142,16 +145,87 @@ def test_two_hundred_at_once_leave_the_node_serving(start) -> None:
 
 
 def test_connections_that_could_not_be_served_take_no_room_for_ever(start, monkeypatch) -> None:
-    node = start(associations=1)
+    node = start()
 
     def no_thread(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
         patch.setattr(ThreadedAssociationServer, "process_request", no_thread)
-        for _ in range(2 * 1 + 16):  # as many as there is room for
+        for _ in range(20):
             with node.connect() as connection:
                 assert hung_up(connection)
+    assert node.serves()
+
+
+def trickle(connection: socket.socket) -> None:
+    """Associate, announce a long message, and send a little of it."""
+    assert accepted(connection)
+    connection.sendall(struct.pack(">BxIIBB", 4, 60_000, 59_996, 1, 0) + bytes(10))
+
+
+ATTACKS = {
+    "half requests": (36, lambda connection: connection.sendall(request_pdu()[:60])),
+    "connections that say nothing": (45, lambda connection: None),
+    "trickling associations": (10, trickle),
+}
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+def test_an_echo_is_answered_while_one_peer_takes_all_it_can(start, kind: str) -> None:
+    node = start(timeout=120.0, associations_per_address=10)
+    count, attack = ATTACKS[kind]
+    with ExitStack() as stack:
+        for _ in range(count):
+            attack(stack.enter_context(node.connect()))
+        assert echo(node.port)
+
+
+def test_an_echo_is_answered_after_many_that_connect_and_close(start) -> None:
+    node = start(timeout=120.0)
+    for _ in range(45):
+        node.connect().close()
+        with node.connect() as connection:
+            connection.sendall(request_pdu())
+    assert echo(node.port) and node.serves()
+
+
+def test_those_who_hold_the_places_for_an_echo_lose_them_to_the_next(start) -> None:
+    node = start(timeout=120.0)
+    with ExitStack() as stack:
+        for _ in range(2):
+            connection = stack.enter_context(node.connect())
+            connection.sendall(request_pdu(abstract=b"1.2.840.10008.1.1"))
+            assert connection.recv(1) == b"\x02"
+        assert echo(node.port)
+
+
+def test_one_address_leaves_room_for_the_others(start) -> None:
+    node = start(associations=4, associations_per_address=3, timeout=120.0)
+    with ExitStack() as stack:
+        for _ in range(3):
+            assert accepted(stack.enter_context(node.connect()))
+        assert store(node.port, film(1)) == [-1]
+        other = stack.enter_context(socket.create_connection(
+            ("127.0.0.1", node.port), 30, source_address=("127.0.0.2", 0)
+        ))  # fmt: skip
+        assert accepted(other)
+
+
+def test_an_association_without_a_command_is_ended(start) -> None:
+    node = start(timeout=1.0)
+    with node.connect() as connection:
+        assert accepted(connection) and hung_up(connection)
+
+
+def test_a_message_in_small_pieces_has_its_time_as_a_whole(start) -> None:
+    node = start(timeout=1.0)
+    with node.connect() as connection:
+        assert accepted(connection)
+        with pytest.raises(OSError):
+            for _ in range(1000):  # each piece is whole and in time, the message is not
+                connection.sendall(struct.pack(">BxIIBB", 4, 16, 12, 1, 0) + bytes(10))
+                time.sleep(0.1)
     assert node.serves()
 
 
