@@ -13,17 +13,15 @@ from demo.about import HEADER, SWITCH, about_tab, footer
 from demo.api import add_api
 from demo.examples import Example
 from demo.film import FilmTab
+from demo.gradio_patches import STATES, patch
 from demo.server import CACHE, MAX_FILE, MAX_WAITING, Guard
-from demo.sessions import remember_waiting
 from demo.study import StudyTab
 from demo.theme import asset, html, theme
-from demo.uploads import leave_nothing
 from demo.worklist import WorklistTab
 from detector import FractureDetector
 
 TITLE = "Fracture detector"
 FILM_TAB = "film"
-SESSIONS = 100  # visitors whose readings are held at once; the oldest is dropped beyond
 HEAD = (
     f"<style>{asset('page.css')}\n{asset('viewer.css')}</style><script>{asset('page.js')}</script>"
     '<meta name="robots" content="noindex" />'
@@ -34,7 +32,6 @@ def build_page(
     detector: FractureDetector, examples: Sequence[Example], card_folder: Path | None = None
 ) -> gr.Blocks:
     """The whole page around one model; `card_folder` holds the model card, if there is one."""
-    leave_nothing()
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=CACHE, fill_width=True
     ) as page:
@@ -50,17 +47,20 @@ def build_page(
                 about_tab(detector, card_folder)
         html(footer(detector))
         add_api(detector)
-    return remember_waiting(page.queue(max_size=MAX_WAITING, api_open=False))
+    return patch(page.queue(max_size=MAX_WAITING, api_open=False))
 
 
-def launch_settings() -> dict[str, Any]:
-    """What `Blocks.launch` needs for this page, beside host and port."""
+def launch_settings(names: Sequence[str] = ()) -> dict[str, Any]:
+    """What ``Blocks.launch`` needs for this page, beside host and port.
+
+    ``names``: under which the page answers, beside this machine's own and its addresses.
+    """
     return {
         "theme": theme(),
         "head": HEAD,
-        "app_kwargs": {"middleware": [Middleware(Guard)]},
+        "app_kwargs": {"middleware": [Middleware(Guard, names=names)]},
         "max_file_size": MAX_FILE,
-        "state_session_capacity": SESSIONS,
+        "state_session_capacity": STATES,
         "footer_links": ["api"],
         "run_history": False,
         "enable_monitoring": False,

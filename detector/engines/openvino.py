@@ -125,7 +125,8 @@ def _graph(core: openvino.Core, model: Model, cache: Path | None) -> openvino.Mo
         folder = cache or cached_assets_path("fracture-detector", "openvino")
         file = Path(folder) / f"{key}.graph"
         packed = file.read_bytes() if file.exists() else b""
-    except (OSError, ValueError) as error:  # ValueError: a file lies where the folder should
+    # ValueError: a file lies where the folder should; RuntimeError: the user has no home folder.
+    except (OSError, ValueError, RuntimeError) as error:
         logger.info("no cache for the graph: %s", error)
         file, packed = None, b""
     if packed:

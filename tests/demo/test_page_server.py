@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import socket
@@ -20,8 +21,8 @@ from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from demo import gradio_patches
 from demo import page as page_module
-from demo import sessions
 from demo.server import BUSY
 from detector import FractureDetector
 from detector.engines.base import EngineOutput
@@ -163,27 +164,67 @@ def test_the_answers_carry_security_headers():
 
 def test_with_a_password_nothing_is_served_without_it_and_sigterm_stops_cleanly(film: Path):
     process, address = start(
-        "--mcp", "--engine", "torch",
+        "--engine", "torch",
         environment={"FRACTURE_USER": "reader", "FRACTURE_PASSWORD": "secret word"},
     )
     try:
-        for path in ("/config", "/gradio_api/info"):
+        for path in ("/config", "/gradio_api/info", "/gradio_api/mcp/schema"):
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(address + path, timeout=60)
-            assert refused.value.code == 401
+            assert refused.value.code in (401, 404)
         client = Client(address, auth=("reader", "secret word"), verbose=False)
         assert client.predict(handle_file(film), api_name="/predict")["decision"]
         assert client.predict(api_name="/model")["engine"]["name"] == "torch"
-        tools = httpx.get(
-            address + "/gradio_api/mcp/schema", cookies=dict(client.cookies), timeout=60
-        ).json()
-        named = {tool["name"]: tool["description"] for tool in tools}
-        assert len(named) == 3 and any("X-ray" in text for text in named.values())
         process.send_signal(signal.SIGTERM)
         # Five seconds are promised; a machine that trains at the same time may take a little more.
         assert process.wait(15) == 0
     finally:
         stop(process)
+
+
+def test_it_starts_behind_proxies_on_ipv6_without_a_home_as_an_unknown_user(film: Path):
+    """All at once; the tools of MCP, which ask the page over its own address, find it too."""
+    nowhere = "127.0.0.1:9"
+    environment = {
+        "http_proxy": f"http://{nowhere}", "HTTPS_PROXY": f"http://{nowhere}",
+        "ALL_PROXY": f"socks5://{nowhere}", "NO_PROXY": "", "no_proxy": "",
+    }  # fmt: skip
+    process, address = start(
+        "--mcp", host="::1", environment=environment, without=("HOME", "USER", "LOGNAME"),
+        user=54321,
+    )  # fmt: skip
+    try:
+        with httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
+            tools = client.get("/gradio_api/mcp/schema").json()
+            named = {tool["name"]: tool["description"] for tool in tools}
+            assert len(named) == 3 and any("X-ray" in text for text in named.values())
+            data = "data:image/png;base64," + base64.b64encode(film.read_bytes()).decode()
+            call = {"name": "predict", "arguments": {"film": data}}
+            answer = client.post(
+                "/gradio_api/mcp/",
+                json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call},
+                headers={"accept": "application/json, text/event-stream"},
+            ).text
+        assert "probability" in answer
+    finally:
+        stop(process)
+
+
+def test_no_log_names_a_film(capfd: pytest.CaptureFixture, held, caplog):
+    _, client = held
+    too_long = str(Path(get_upload_folder(), "DOE_JOHN" * 40))  # the system's error quotes it
+    event = ask(client, too_long).json()["event_id"]
+    assert "event: error" in client.get(f"/call/predict/{event}").text
+    said = capfd.readouterr()
+    assert "DOE" not in said.out + said.err + caplog.text and "a request failed" in caplog.text
+
+
+def test_another_site_reads_nothing_of_the_running_page(held):
+    _, client = held
+    foreign = {"origin": "https://evil.example", "access-control-request-method": "POST"}
+    for answer in (client.get("/info", headers=foreign), client.options("/info", headers=foreign)):
+        assert answer.status_code == 403
+        assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
 def test_a_precision_that_is_not_to_be_had_is_a_sentence_and_no_page():
@@ -272,7 +313,7 @@ def test_a_full_queue_says_so_and_who_leaves_makes_room(detector, film: Path, he
 
 def test_who_waits_is_not_forgotten_for_those_who_come(detector, film: Path, monkeypatch, request):
     # Room for one session: with Gradio's own memory the second visitor ended the queue for all.
-    monkeypatch.setattr(sessions, "KEPT", 1)
+    monkeypatch.setattr(gradio_patches, "MESSAGES", 1)
     engine, client = request.getfixturevalue("held")
     (path,) = client.post("/upload", files={"files": ("a.png", film.read_bytes())}).json()
     asked = [ask(client, path) for _ in range(2)]
@@ -284,19 +325,3 @@ def test_who_waits_is_not_forgotten_for_those_who_come(detector, film: Path, mon
     for answer in asked:
         stream = client.get(f"/call/predict/{answer.json()['event_id']}").text
         assert json.loads(stream.rpartition("data: ")[2]) == [expected]
-
-
-def test_of_the_sessions_the_idle_ones_go_first():
-    waiting = {"old": {"event"}, "idle": set()}
-    kept = sessions.Sessions(waiting, 2)
-    kept["old"], kept["idle"] = 1, 2
-    kept["new"] = 3
-    assert list(kept) == ["old", "new"]
-    waiting["new"] = {"event"}
-    kept["newer"] = 4
-    assert list(kept) == ["old", "new", "newer"]
-    waiting["old"].clear()
-    kept["newest"] = 5
-    assert "old" not in kept and kept["new"] == 3
-    kept["gone"].put_nowait("lost")
-    assert "gone" not in kept

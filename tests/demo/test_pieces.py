@@ -298,7 +298,7 @@ async def _full(scope, receive, send):
 def test_every_answer_is_guarded_and_a_full_queue_says_so_politely():
     async def ask() -> list[httpx.Response]:
         transport = httpx.ASGITransport(app=Guard(_full))
-        async with httpx.AsyncClient(transport=transport, base_url="http://page") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return [await client.post("/gradio_api/queue/join"), await client.get("/other")]
 
     full, other = asyncio.run(ask())
@@ -367,9 +367,11 @@ def test_the_command_line(monkeypatch, capsys):
     for name in ("FRACTURE_USER", "FRACTURE_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
     chosen = parse(["--host", "0.0.0.0", "--port", "1234", "--model", "user/model", "--mcp",
-                    "--engine", "torch", "--precision", "bfloat16"])  # fmt: skip
+                    "--allow-host", "films.example.org", "--engine", "torch",
+                    "--precision", "bfloat16"])  # fmt: skip
     assert vars(chosen) == {
         "host": "0.0.0.0", "port": 1234, "model": "user/model", "mcp": True,
+        "allow_host": ["films.example.org"],
         "engine": "torch", "precision": "bfloat16",
     }  # fmt: skip
     monkeypatch.setenv("FRACTURE_USER", "reader")

@@ -27,28 +27,39 @@ WITH_THE_TESTS = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") e
 START = 240  # seconds; a busy machine takes long to import torch
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+def free_port(host: str = "127.0.0.1") -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+        listener.bind((host, 0))
         return listener.getsockname()[1]
 
 
 def start(
-    *arguments: str, environment: dict[str, str] | None = None
-) -> tuple[subprocess.Popen, str]:
-    """Start `python -m demo` and wait until it answers; returns the process and its address."""
-    port = free_port()
+    *arguments: str, environment: dict[str, str] | None = None, host: str = "127.0.0.1",
+    without: tuple[str, ...] = (), user: int | None = None,
+) -> tuple[subprocess.Popen, str]:  # fmt: skip
+    """Start `python -m demo` and wait until it answers; returns the process and its address.
+
+    `without`: names that its environment lacks. `user`: a number that it sees as its own, which no
+    list of users holds; where the system lets nobody do that, it stays this user.
+    """
+    port = free_port(host)
     log = tempfile.TemporaryFile("w+")
+    kept = {name: value for name, value in os.environ.items() if name not in without}
+    as_user = ["unshare", "--user", f"--map-user={user}", f"--map-group={user}"]
+    if user is None or subprocess.run([*as_user, "true"], capture_output=True).returncode:
+        as_user = []
     process = subprocess.Popen(
-        [*WITH_THE_TESTS, sys.executable, "-m", "demo", "--port", str(port), *arguments],
-        cwd=ROOT, env=os.environ | (environment or {}), stdout=log, stderr=subprocess.STDOUT,
+        [*WITH_THE_TESTS, *as_user, sys.executable, "-m", "demo", "--host", host,
+         "--port", str(port), *arguments],
+        cwd=ROOT, env=kept | (environment or {}), stdout=log, stderr=subprocess.STDOUT,
     )  # fmt: skip
     process.log = log  # as long as the process
-    address = f"http://127.0.0.1:{port}"
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     until = time.monotonic() + START
+    ask = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while True:
         try:
-            urllib.request.urlopen(address + "/", timeout=5).close()
+            ask.open(address + "/", timeout=5).close()
             return process, address
         except urllib.error.HTTPError:
             return process, address
