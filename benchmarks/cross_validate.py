@@ -29,7 +29,11 @@ from detector.training.card.command import keep_metrics
 from detector.training.data.layouts import read_manifest
 from detector.training.data.records import FilmRecord
 from detector.training.data.splits import split_films
-from detector.training.evaluation.predictions import Reading, one_thread_each, read_records
+from detector.training.evaluation.predictions import (
+    FilmPrediction,
+    one_thread_each,
+    predict_records,
+)
 
 FOLDS = 3
 
@@ -43,17 +47,18 @@ def deal(source: Path, folds: int, seed: int, cache: Path | None = None) -> list
 
 def read_fold(
     fold: str, dealt: Sequence[FilmRecord], arguments: argparse.Namespace, folder: Path
-) -> tuple[list[Reading], float]:
-    """Train without the fold in ``folder`` and read it: its readings and the threshold."""
+) -> tuple[list[FilmPrediction], float]:
+    """Train without the fold in ``folder`` and read it: its predictions and the threshold."""
     taught = [replace(r, split="train") for r in dealt if r.split != fold]
     source = folder / arguments.source.name
     lay_out(taught, arguments.source, source)
     detector = train_short([*arguments.data, source], arguments, folder / "weights")
-    readings, _ = read_records(detector, [r for r in dealt if r.split == fold], one_thread_each())
-    return readings, detector.config.metrics["val"]["balanced_threshold"]
+    films = [r for r in dealt if r.split == fold]
+    predictions, _ = predict_records(detector, films, one_thread_each())
+    return predictions, detector.config.metrics["val"]["balanced_threshold"]
 
 
-def together(folds: Sequence[tuple[Sequence[Reading], float]]) -> dict[str, Any]:
+def together(folds: Sequence[tuple[Sequence[FilmPrediction], float]]) -> dict[str, Any]:
     """Figures of all folds' films.
 
     Raises:
@@ -63,7 +68,7 @@ def together(folds: Sequence[tuple[Sequence[Reading], float]]) -> dict[str, Any]
     if len(thresholds) > 1:
         raise ValueError(f"the folds' thresholds differ: {sorted(thresholds)}")
     threshold = thresholds.pop()
-    films = [reading for readings, _ in folds for reading in readings]
+    films = [one for predictions, _ in folds for one in predictions]
     return {"threshold": threshold, "folds": len(folds), "styles": style_figures(films, threshold)}
 
 

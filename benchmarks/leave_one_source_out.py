@@ -35,7 +35,7 @@ from retraining import (
 from detector.training.audit.leakage import leakage
 from detector.training.card.command import keep_metrics
 from detector.training.data.records import FilmRecord
-from detector.training.evaluation.predictions import one_thread_each, read_records, without_seen
+from detector.training.evaluation.predictions import one_thread_each, predict_records, without_seen
 
 
 def unshared(
@@ -63,9 +63,10 @@ def leave_out(index: int, arguments: argparse.Namespace, folder: Path) -> dict[s
 
     workers = one_thread_each()
     val = without_seen([r for r in home if r.split == "val"], detector.config.provenance)
-    at_home, _ = read_records(detector, val, workers)
+    at_home, _ = predict_records(detector, val, workers)
     threshold = detector.config.metrics["val"]["balanced_threshold"]
-    away, _ = read_records(detector, unshared(known_films(left_out, cache), home, cache), workers)
+    films = unshared(known_films(left_out, cache), home, cache)
+    away, _ = predict_records(detector, films, workers)
     return {
         "threshold": round(threshold, 4),
         "others": style_figures(at_home, threshold),

@@ -21,7 +21,7 @@ from detector.training.data.layouts import read_manifest  # noqa: E402
 from detector.training.data.records import FilmRecord  # noqa: E402
 from detector.training.data.splits import split_films  # noqa: E402
 from detector.training.evaluation.evaluate import UNRANKED  # noqa: E402
-from detector.training.evaluation.predictions import Reading  # noqa: E402
+from detector.training.evaluation.predictions import FilmPrediction  # noqa: E402
 from detector.training.evaluation.summary import summarise  # noqa: E402
 
 EPOCHS, SIZE = 6, 320
@@ -92,11 +92,13 @@ def lay_out(records: Sequence[FilmRecord], source: Path, target: Path) -> None:
         writer.writerows(row | {"split": split[row["file"]]} for row in rows)
 
 
-def style_figures(readings: Sequence[Reading], threshold: float) -> dict[str, dict[str, Any]]:
+def style_figures(
+    predictions: Sequence[FilmPrediction], threshold: float
+) -> dict[str, dict[str, Any]]:
     """Figures per style: AUC, sensitivity, specificity at the threshold, pointing."""
-    styles: dict[str, list[Reading]] = defaultdict(list)
-    for reading in readings:
-        styles[reading.source].append(reading)
+    styles: dict[str, list[FilmPrediction]] = defaultdict(list)
+    for one in predictions:
+        styles[one.source].append(one)
     figures = {}
     for style, group in styles.items():
         whole = summarise(group, {"balanced": threshold}, ranked=style not in UNRANKED)

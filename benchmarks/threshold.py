@@ -51,15 +51,15 @@ def main() -> None:
     from detector.training.evaluation.predictions import (
         films_of,
         one_thread_each,
-        read_records,
+        predict_records,
         without_seen,
     )
 
     detector = FractureDetector.from_pretrained(arguments.weights or measuring.ROOT / "weights")
     records = without_seen(films_of(arguments.data, "val"), detector.config.provenance)
-    readings, _ = read_records(detector, records, one_thread_each())
-    labels = np.array([reading.record.fractured for reading in readings])
-    probabilities = np.array([reading.probability for reading in readings])
+    predictions, _ = predict_records(detector, records, one_thread_each())
+    labels = np.array([one.record.fractured for one in predictions])
+    probabilities = np.array([one.probability for one in predictions])
     print(measuring.machine_facts(
         weights=f"{detector.config.version}, sha256 {detector.model.sha256[:12]}",
         films=f"{len(labels)} of val ({labels.sum()} fractured)", rounds=arguments.rounds,

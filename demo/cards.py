@@ -138,7 +138,7 @@ def _figures(metrics: Mapping[str, Any], point: str) -> str:
 
 def weak_points(metrics: Mapping[str, Any], *, unfolded: bool = False) -> str:
     """What stays weak, with its figures, where the evaluation wrote it down; and the limits."""
-    weak = [str(sentence) for sentence in metrics.get("weak") or ()]
+    weak = [str(sentence) for sentence in metrics.get("limitations") or ()]
     first = f'<p class="fd-small fd-note">{escape(weak[0])}</p>' if weak else ""
     rest = "".join(
         f"<li>{escape(sentence)}</li>" for sentence in [*weak[1:], *WORDS["always weak"]]

@@ -71,7 +71,7 @@ def push_to_hub(folder: str | Path, hub_id: str, *, private: bool = False) -> st
     api.create_repo(hub_id, private=private, exist_ok=True)
     done = api.upload_folder(
         repo_id=hub_id, folder_path=folder,
-        allow_patterns=[MODEL_FILE, CONFIG_FILE, CARD_FILE, "*.svg", "trust.png"],  # its drawings
+        allow_patterns=[MODEL_FILE, CONFIG_FILE, CARD_FILE, "*.svg", "*.png", "saliency.json"],
         commit_message="Weights with their configuration and model card",
     )
     return done.commit_url

@@ -44,7 +44,7 @@ METRICS = {
             "specificity": {"value": 0.87, "low": 0.83, "high": 0.9},
         } for name in ("rule_out", "rule_in")
     }}},
-    "weak": ["Wrists of children: specificity 0.71.", "Films <of> other styles."],
+    "limitations": ["Wrists of children: specificity 0.71.", "Films <of> other styles."],
 }  # fmt: skip
 
 
@@ -135,7 +135,9 @@ def test_every_text_is_escaped():
     film = replace(prediction.film, warnings=(evil,))
     pages = [
         cards.error_card(evil), cards.card(evil, evil), cards.progress(1, 2, evil),
-        cards.verdict_card(replace(prediction, film=film), {"weak": [evil, evil]}, said=evil),
+        cards.verdict_card(
+            replace(prediction, film=film), {"limitations": [evil, evil]}, said=evil
+        ),
         study_card([View(evil, prediction), View(evil, error)]),
         table([make_row(evil, prediction), make_row(evil, error)]),
     ]  # fmt: skip

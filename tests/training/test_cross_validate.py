@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from detector.training.data.layouts import read_manifest
-from detector.training.evaluation.predictions import Reading
+from detector.training.evaluation.predictions import FilmPrediction
 from detector.training.sources import draw_phantoms
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
@@ -41,13 +41,15 @@ def test_every_training_film_is_in_one_fold_with_both_labels_in_proportion(sourc
 def test_films_of_all_folds_count_together_at_the_one_threshold(source):
     films = [replace(r, attributes={"role": "wrist"}) for r in cross_validate.deal(source, 3, 0)]
 
-    def read(fold: str, missed: int) -> list[Reading]:
+    def read(fold: str, missed: int) -> list[FilmPrediction]:
         own = [r for r in films if r.split == fold]
         found = {r.key for r in own if r.fractured} - {
             r.key for r in [r for r in own if r.fractured][:missed]
         }
-        return [Reading(r, 0.0, 0.6 if r.key in found else 0.1, "uncertain", True, None, None)
-                for r in own]
+        return [
+            FilmPrediction(r, 0.0, 0.6 if r.key in found else 0.1, "uncertain", True, None, None)
+            for r in own
+        ]
 
     figures = cross_validate.together([(read("0", 1), 0.3), (read("1", 0), 0.3)])
     wrist = figures["styles"]["wrist"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from detector.training.data.layouts import read_manifest
-from detector.training.evaluation.predictions import Reading
+from detector.training.evaluation.predictions import FilmPrediction
 from detector.training.sources import draw_phantoms
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
@@ -54,13 +54,15 @@ def test_a_film_whose_picture_the_others_hold_is_not_read(sources, tmp_path):
 
 
 def test_figures_are_per_style_at_the_threshold(sources):
-    readings = [
-        Reading(replace(film, attributes={"role": "wrist"}), 0.0, 0.9 if film.fractured else 0.2,
-                "uncertain", True, film.fractured or None, film.fractured or None)
+    predictions = [
+        FilmPrediction(
+            replace(film, attributes={"role": "wrist"}), 0.0, 0.9 if film.fractured else 0.2,
+            "uncertain", True, film.fractured or None, film.fractured or None,
+        )
         for film in loso.known_films(sources[0])
     ]
-    readings[1] = replace(readings[1], probability=0.6)  # intact
-    (style, figures), = loso.style_figures(readings, 0.5).items()
+    predictions[1] = replace(predictions[1], probability=0.6)  # intact
+    (style, figures), = loso.style_figures(predictions, 0.5).items()
     assert style == "wrist" and figures["films"] == 12 and figures["fractured"] == 6
     assert figures["sensitivity"]["value"] == 1.0
     assert figures["specificity"]["value"] == pytest.approx(5 / 6, abs=1e-3)

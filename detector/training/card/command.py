@@ -3,7 +3,7 @@
     python -m detector.training.card --weights weights [--readme README.md]
 
 Both are made from ``config.json`` and nothing else: a figure that is not there is left out. The
-command also words anew, in ``config.json``, what stays weak by the figures that are there.
+command also words the limitations anew, in ``config.json``, by the figures that are there.
 ``evaluate --write`` measures the figures and calls this.
 """
 
@@ -19,9 +19,9 @@ from typing import Any
 
 from detector.model.hub import CARD_FILE
 from detector.model.weights import CONFIG_FILE, ModelConfig, WeightsError, write_config
-from detector.training.card import results, text
+from detector.training.card import results, saliency, text
 from detector.training.card.figures import write_figures
-from detector.training.card.limitations import weak_sentences
+from detector.training.card.limitations import limitations
 from detector.training.card.source_names import FOLDER_KIND, source_name
 from detector.training.card.tables import flat, table
 from detector.training.data.records import SPLITS
@@ -47,15 +47,19 @@ def read_config(folder: Path) -> tuple[ModelConfig, str]:
 def write_card(folder: Path) -> None:
     """Write the card and its drawings into a weights folder, from its ``config.json``."""
     config, sha256 = read_config(folder)
-    write_figures(folder, results.shown(config.metrics)[1])
+    split, figures = results.shown(config.metrics)
+    write_figures(folder, figures)
+    if tables := saliency.tables(split, figures):
+        text = json.dumps(tables, indent=2, ensure_ascii=False)
+        (folder / saliency.TABLES_FILE).write_text(text + "\n", encoding="utf-8")
     (folder / CARD_FILE).write_text(render(config, sha256), encoding="utf-8")
 
 
 def keep_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     """Keep figures in ``config.json`` beside those that are there, and write the card anew.
 
-    A split's figures join those that it has (``evaluate`` and ``trust`` each measure a part); any
-    other entry takes the place of the one before.
+    A split's figures join those that it has (``evaluate`` and ``saliency`` each measure a part).
+    Any other entry takes the place of the one before.
     """
     config, sha256 = read_config(folder)
     kept = dict(config.metrics)
@@ -66,34 +70,34 @@ def keep_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
 
 
 def renew_sentences(folder: Path) -> None:
-    """Write the sentences about what stays weak anew in ``config.json``, from its test figures."""
+    """Write the sentences on limitations anew in ``config.json``, from its test figures."""
     config, sha256 = read_config(folder)
     if "test" not in config.metrics:
         return
-    weak = weak_sentences(config.metrics["test"])
-    if weak != config.metrics.get("weak"):
-        write_config(folder, replace(config, metrics={**config.metrics, "weak": weak}), sha256)
+    metrics = {**config.metrics, "limitations": limitations(config.metrics["test"])}
+    if metrics != config.metrics:
+        write_config(folder, replace(config, metrics=metrics), sha256)
 
 
 def write_results(readme: Path, config: ModelConfig) -> None:
-    """Put the short results table between the marks in ``readme``.
+    """Put the short results table between the two comments in ``readme``.
 
     Raises:
-        ValueError: the marks are not there.
+        ValueError: the comments are not there.
     """
     write_between(readme, BEGIN, END, "\n".join(results.short(config.metrics)))
 
 
 def write_between(page: Path, begin: str, end: str, text: str) -> None:
-    """Put ``text`` between two marks in a page, in place of what stood there.
+    """Put ``text`` between two lines of a page, in place of what stood there.
 
     Raises:
-        ValueError: the marks are not there.
+        ValueError: the lines are not there.
     """
     whole = page.read_text(encoding="utf-8")
     start, stop = whole.find(begin), whole.find(end)
     if not 0 <= start < stop:
-        raise ValueError(f"{page.name} lacks the marks {begin} and {end}")
+        raise ValueError(f"{page.name} lacks {begin} and {end}")
     page.write_text(f"{whole[: start + len(begin)]}\n{text}\n{whole[stop:]}", encoding="utf-8")
 
 
@@ -113,7 +117,7 @@ def render(config: ModelConfig, sha256: str) -> str:
         "## Data", text.DATA, *_counts(config.metrics),
         "### Leakage", text.LEAKAGE, *_leakage(config),
         "## Training", *_training(config),
-        "## Limits", text.LIMITS,
+        "## Caveats", text.CAVEATS,
         "## Reporting checklists",
         "CLAIM (Mongan et al., *Radiology: AI* 2020) and TRIPOD+AI (Collins et al., *BMJ* 2024), "
         "by item number.",
@@ -243,10 +247,10 @@ def _training(config: ModelConfig) -> Iterator[str]:
 def _recreate(figures: Mapping[str, Any]) -> str:
     more = {"evaluate": [
         f"--outside ../shared/data/{kind.removeprefix(FOLDER_KIND)}"
-        for kind in figures.get("scope", {}).get("refused", {}) if kind.startswith(FOLDER_KIND)
+        for kind in figures.get("ood", {}).get("refused", {}) if kind.startswith(FOLDER_KIND)
     ]}
-    if "trust" in figures:
-        second = figures["trust"].get("checks", {}).get("second_training")
+    if "saliency" in figures:
+        second = figures["saliency"].get("checks", {}).get("second_training")
         more["saliency"] = ["--second OTHER_WEIGHTS  # of another training"] if second else []
     commands = [
         " \\\n    ".join([
@@ -271,7 +275,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, default=Path("weights"), metavar="FOLDER",
                         help="a weights folder (default weights)")
     parser.add_argument("--readme", type=Path, metavar="FILE",
-                        help="also put the results table between the marks in FILE")
+                        help="also put the results table into FILE, between its two comments")
     arguments = parser.parse_args(argv)
     try:
         renew_sentences(arguments.weights)

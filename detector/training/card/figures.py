@@ -1,8 +1,10 @@
-"""The two drawings of the model card, from ``config.json`` alone: ROC curves and calibration."""
+"""The two drawings of the model card, from ``config.json`` alone: ROC curves and calibration.
+
+As SVG for the card, as PNG for pages that take no SVG from elsewhere.
+"""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,18 +25,13 @@ def write_figures(folder: Path, figures: Mapping[str, Any]) -> None:
     ranked = {name: f for name, f in figures.items() if isinstance(f, Mapping) and "roc" in f}
     if not ranked:
         return
-    (folder / ROC_FILE).write_bytes(_draw(lambda axes: _roc(axes, ranked)))
-    (folder / CALIBRATION_FILE).write_bytes(_draw(lambda axes: _calibration(axes, ranked)))
-
-
-def _draw(paint: Any) -> bytes:
-    # The same bytes every time: ids from a fixed salt, no date, letters as outlines.
-    with matplotlib.rc_context({"svg.hashsalt": "fracture-detector", "svg.fonttype": "path"}):
-        figure = Figure(figsize=(5.2, 4.6), layout="constrained")
-        paint(figure.subplots())
-        data = io.BytesIO()
-        figure.savefig(data, format="svg", metadata={"Date": None})
-    return data.getvalue()
+    for name, paint in ((ROC_FILE, _roc), (CALIBRATION_FILE, _calibration)):
+        # The same bytes every time: ids from a fixed salt, no date, letters as outlines.
+        with matplotlib.rc_context({"svg.hashsalt": "fracture-detector", "svg.fonttype": "path"}):
+            figure = Figure(figsize=(5.2, 4.6), layout="constrained")
+            paint(figure.subplots(), ranked)
+            figure.savefig(folder / name, metadata={"Date": None})
+        figure.savefig((folder / name).with_suffix(".png"), dpi=150, metadata={"Software": None})
 
 
 def _diagonal(axes: Axes) -> None:
@@ -69,5 +66,5 @@ def _calibration(axes: Axes, ranked: Mapping[str, Any]) -> None:
                 color=colour, linestyle=style, marker="." if when == "after" else None,
                 label=f"{source_name(name)}, {when} calibration",
             )
-    axes.set(xlabel="stated probability of a fracture", ylabel="share of films with a fracture")
+    axes.set(xlabel="stated probability of a fracture", ylabel="proportion with a fracture")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, fontsize=7)

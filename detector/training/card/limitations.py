@@ -1,6 +1,6 @@
-"""What stays weak, said with its figure: sentences for the card and for the page.
+"""The model's limitations, each with its figure: sentences for the card and for the page.
 
-A figure is weak when it stays under the mark that was set before the test films were read.
+A figure is one when it misses the target that was set before the test films were read.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any
 
 from detector.training.card.source_names import SOURCES, source_name
 
-# (source, figure, mark): more is better. Figures are paths into the source's figures.
-MARKS = (
+# (source, figure, target): more is better. Figures are paths into the source's figures.
+TARGETS = (
     ("fracatlas", "auc", 0.95),
     ("fracatlas", "operating_points.balanced.sensitivity", 0.90),
     ("fracatlas", "operating_points.balanced.specificity", 0.85),
@@ -26,15 +26,15 @@ MARKS = (
 SUBGROUP_GAP = 0.04  # of AUC below all films of the source
 SUBGROUP_FRACTURED = 8  # fewer say too little
 SUBGROUP_LEAST = 5  # as many are enough where the whole interval lies below all films
-PROMISES = (  # what the operating points were chosen for: point, figure, mark, its films in words
+PROMISES = (  # what the operating points were chosen for: point, figure, target, its films in words
     ("rule_out", "sensitivity", 0.95, "fractures are found at the rule-out point"),
     ("rule_in", "specificity", 0.95, "normal films lie below the rule-in point"),
 )
 PROMISED_FILMS = 15  # of a source; fewer say too little
-ECE_MARK = 0.05
-REVERSAL_MARK = 0.02
-ACCEPTED_MARK = 0.99
-CROP_MARK, CROPS = 0.10, 20  # of at least so many crops
+ECE_TARGET = 0.05
+REVERSAL_TARGET = 0.02
+ACCEPTED_TARGET = 0.99
+CROP_TARGET, CROPS = 0.10, 20  # of at least so many crops
 
 _WHAT = {
     "auc": "the AUC is {number}",
@@ -46,11 +46,13 @@ _WHAT = {
 }
 
 
-def weak_sentences(figures: Mapping[str, Any]) -> list[str]:
-    """Sentences about the figures of one split that stay under their mark, each with its figure
-    and 95 % interval; none where all reach it. First what the verdict's points promise: the first
-    sentence stands beside each verdict on the page."""
-    return [*_promises(figures), *_under_marks(figures), *_subgroups(figures),
+def limitations(figures: Mapping[str, Any]) -> list[str]:
+    """Sentences about the figures of one split that miss their target, each with its 95 % interval.
+
+    First what the operating points promise: the first sentence stands beside each verdict on the
+    page. None where every figure reaches its target.
+    """
+    return [*_promises(figures), *_under_targets(figures), *_subgroups(figures),
             *_calibration(figures), *_refused(figures), *_crops(figures), *_changes(figures)]
 
 
@@ -68,14 +70,14 @@ def _interval(figure: Mapping[str, float], percent: bool) -> str:
     return f"95 % interval {low:.2f} to {high:.2f}"
 
 
-def _under_marks(figures: Mapping[str, Any]) -> Iterator[str]:
-    for source, path, mark in MARKS:
+def _under_targets(figures: Mapping[str, Any]) -> Iterator[str]:
+    for source, path, target in TARGETS:
         figure = _look_up(figures, f"{source}.{path}")
-        if figure is None or figure["value"] >= mark:
+        if figure is None or figure["value"] >= target:
             continue
         kind = path.split(".")[-1]
-        # Just under the mark: a digit more, so that the two do not read the same.
-        digits = int(round(figure["value"], 2) >= mark)
+        # Just under the target: a digit more, so that the two do not read the same.
+        digits = int(round(figure["value"], 2) >= target)
         what = _WHAT[kind].format(
             number=f"{figure['value']:.{2 + digits}f}",
             percent=f"{100 * figure['value']:.{digits}f} %",
@@ -83,9 +85,9 @@ def _under_marks(figures: Mapping[str, Any]) -> Iterator[str]:
         where = source_name(source)
         if "without hardware" in path:
             where += " without metal hardware"
-        goal = f"{mark:.2f}" if kind == "auc" else f"{100 * mark:.0f} %"
+        goal = f"{target:.2f}" if kind == "auc" else f"{100 * target:.0f} %"
         yield (f"On {where}, {what} ({_interval(figure, kind != 'auc')}); "
-               f"the mark was {goal}.")
+               f"the target was {goal}.")
 
 
 def _promises(figures: Mapping[str, Any]) -> Iterator[str]:
@@ -94,10 +96,10 @@ def _promises(figures: Mapping[str, Any]) -> Iterator[str]:
     for source in SOURCES:
         of_source = figures.get(source, {})
         groups = {"": of_source, **of_source.get("subgroups", {})}
-        for point, kind, mark, what in PROMISES:
+        for point, kind, target, what in PROMISES:
             for name, group in groups.items():
                 figure = _look_up(group, f"operating_points.{point}.{kind}")
-                if figure is None or figure["high" if name else "value"] >= mark:
+                if figure is None or figure["high" if name else "value"] >= target:
                     continue
                 confusion = group["operating_points"][point]["confusion"]
                 right, wrong = (("true_positive", "false_negative") if kind == "sensitivity"
@@ -108,7 +110,7 @@ def _promises(figures: Mapping[str, Any]) -> Iterator[str]:
                 where = f"{source_name(source)}, {name}" if name else source_name(source)
                 yield (
                     f"On {where}, {confusion[right]} of {films} {what} "
-                    f"({_interval(figure, True)}), which was chosen for {100 * mark:.0f} %."
+                    f"({_interval(figure, True)}), which was chosen for {100 * target:.0f} %."
                 )
 
 
@@ -134,7 +136,7 @@ def _subgroups(figures: Mapping[str, Any]) -> Iterator[str]:
 def _calibration(figures: Mapping[str, Any]) -> Iterator[str]:
     for source in SOURCES:
         error = _look_up(figures, f"{source}.calibration.ece_after")
-        if not error or error["value"] <= ECE_MARK:
+        if not error or error["value"] <= ECE_TARGET:
             continue
         # So few films that exact probabilities would often show as much: that says nothing.
         by_chance = figures[source]["calibration"]["ece_by_chance"]
@@ -148,8 +150,8 @@ def _calibration(figures: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _refused(figures: Mapping[str, Any]) -> Iterator[str]:
-    for source, accepted in figures.get("scope", {}).get("accepted", {}).items():
-        if accepted["value"] < ACCEPTED_MARK:
+    for source, accepted in figures.get("ood", {}).get("accepted", {}).items():
+        if accepted["value"] < ACCEPTED_TARGET:
             refused = {"value": 1 - accepted["value"], "low": 1 - accepted["high"],
                        "high": 1 - accepted["low"]}
             yield (
@@ -159,9 +161,9 @@ def _refused(figures: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _crops(figures: Mapping[str, Any]) -> Iterator[str]:
-    for source, crops in figures.get("intact_crops", {}).get("sources", {}).items():
+    for source, crops in figures.get("normal_crops", {}).get("sources", {}).items():
         called = crops["fracture_likely"]
-        if called["value"] > CROP_MARK and crops["crops"] >= CROPS:
+        if called["value"] > CROP_TARGET and crops["crops"] >= CROPS:
             yield (
                 f"Parts of {source_name(source)} that show no fracture are called 'fracture "
                 f"likely' in {100 * called['value']:.0f} % ({_interval(called, True)})."
@@ -171,7 +173,7 @@ def _crops(figures: Mapping[str, Any]) -> Iterator[str]:
 def _changes(figures: Mapping[str, Any]) -> Iterator[str]:
     for name, change in figures.get("robustness", {}).get("changes", {}).items():
         turned = change["decision_reversed"]
-        if turned["value"] > REVERSAL_MARK:
+        if turned["value"] > REVERSAL_TARGET:
             yield (
                 f"A film that is {name} gets the opposite verdict in "
                 f"{100 * turned['value']:.0f} % of films ({_interval(turned, True)})."

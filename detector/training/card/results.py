@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from detector.training.card import saliency as card_trust
+from detector.training.card import saliency
 from detector.training.card.figures import CALIBRATION_FILE, ROC_FILE
 from detector.training.card.source_names import source_name
 from detector.training.card.tables import ABSENT, number, of, percent, table
@@ -40,8 +40,8 @@ def sections(metrics: Figures) -> Iterator[str]:
     yield "## Results"
     yield (f"On {_SPLITS[split]}. Brackets hold 95 % intervals: bootstrap over groups of "
            "duplicates; where every film or none was a hit, Wilson's. The balanced point is the "
-           "share of fractured films in validation: of calibrated probabilities the cut with the "
-           "highest sensitivity plus specificity. Read film "
+           "proportion of fractured films in validation: of calibrated probabilities the cut "
+           "with the highest sensitivity plus specificity. Read film "
            f"by film as the detector serves them ({figures['all']['runtime']}); "
            f"{figures['all']['unreadable']} files could not be read.")
     yield "\n".join(_overview(sources))
@@ -55,12 +55,12 @@ def sections(metrics: Figures) -> Iterator[str]:
     yield from _subgroups(sources)
     yield from _calibration(sources, figures)
     yield from _pointing(sources)
-    yield from card_trust.sections(figures)
+    yield from saliency.sections(figures)
     yield from _cross_validated(metrics)
     yield from _unseen(metrics)
-    yield from _weak(metrics, sources)
+    yield from _limitations(metrics, sources)
     yield from _robustness(figures)
-    yield from _scope(figures)
+    yield from _ood(figures)
 
 
 def short(metrics: Figures) -> list[str]:
@@ -114,7 +114,8 @@ def _decided(sources: Mapping[str, Figures]) -> list[str]:
             f"{d['films']} ({d['fractured']})" for d in decided["decisions"].values()
         ]
         rows.append([
-            source_name(name), percent(decided["share"]), percent(decided.get("error")), *cells,
+            source_name(name), percent(decided["proportion"]), percent(decided.get("error")),
+            *cells,
         ])
     verdicts = next(iter(sources.values()))["decided"]["decisions"]
     return table(
@@ -137,7 +138,7 @@ def _subgroups(sources: Mapping[str, Figures]) -> Iterator[str]:
                 group, f"{g['films']} ({g['fractured']})", number(g.get("auc")),
                 percent(out.get("sensitivity")), percent(into.get("specificity")),
                 percent(balanced.get("sensitivity")), percent(balanced.get("specificity")),
-                percent(g.get("pointing")), percent(g["decided"]["share"]),
+                percent(g.get("pointing")), percent(g["decided"]["proportion"]),
                 percent(g["decided"].get("error")),
             ])
         yield "\n".join(table(
@@ -169,7 +170,7 @@ def _calibration(sources: Mapping[str, Figures], figures: Figures) -> Iterator[s
     yield "\n".join(table(
         ["films", "ECE before", "ECE after", "ECE by chance", "Brier before", "Brier after"], rows
     ))
-    yield f"![Stated probability against share of fractured films]({CALIBRATION_FILE})"
+    yield f"![Stated probability against proportion of fractured films]({CALIBRATION_FILE})"
 
 
 def _pointing(sources: Mapping[str, Figures]) -> Iterator[str]:
@@ -227,9 +228,9 @@ def _unseen(metrics: Figures) -> Iterator[str]:
         ))
 
 
-def _weak(metrics: Figures, sources: Mapping[str, Figures]) -> Iterator[str]:
-    yield "## What stays weak"
-    sentences = metrics.get("weak", [])
+def _limitations(metrics: Figures, sources: Mapping[str, Figures]) -> Iterator[str]:
+    yield "## Limitations"
+    sentences = metrics.get("limitations", [])
     if sentences:
         yield "\n".join(f"- {sentence}" for sentence in sentences)
     for key, title in (
@@ -264,9 +265,9 @@ def _robustness(figures: Figures) -> Iterator[str]:
         yield (f"Corners only ({source_name(name)}, {of(corners['fractured'], corners['films'])} "
                f"films fractured, all but the corners blanked): AUC {number(corners['auc'])}; "
                "0.5 is chance.")
-    crops = figures.get("intact_crops", {})
+    crops = figures.get("normal_crops", {})
     if crops.get("sources"):
-        yield ("Intact crops: parts of films that keep clear of every fracture. Their probability "
+        yield ("Normal crops: parts of films that keep clear of every fracture. Their probability "
                "by source; a source should not be readable from it.")
         quantiles = list(next(iter(crops["sources"].values()))["quantiles"])
         yield "\n".join(table(
@@ -282,17 +283,17 @@ def _robustness(figures: Figures) -> Iterator[str]:
             yield "\n".join(table(["told apart by the score (0.5: not at all)", "AUC"], told))
 
 
-def _scope(figures: Figures) -> Iterator[str]:
-    scope = figures.get("scope", {})
-    if not scope:
+def _ood(figures: Figures) -> Iterator[str]:
+    ood = figures.get("ood", {})
+    if not ood:
         return
     yield "## Scope"
     yield ("Share of held-out limb films that are accepted, and of other pictures that are "
            "refused.")
     rows = [
         [source_name(n), "accepted", figures.get(n, {}).get("films", ABSENT), percent(f)]
-        for n, f in scope["accepted"].items()
+        for n, f in ood["accepted"].items()
     ]
     rows += [[n, "refused", f["pictures"], percent(f["refused"])]
-             for n, f in scope["refused"].items()]
-    yield "\n".join(table(["pictures", "should be", "number", "share"], rows))
+             for n, f in ood["refused"].items()]
+    yield "\n".join(table(["pictures", "should be", "number", "proportion"], rows))

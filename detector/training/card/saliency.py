@@ -1,4 +1,4 @@
-"""The card's sections on regions and on trust in the heatmap: what the figures say, then all."""
+"""The card's sections on regions and heatmap: what the figures say. A JSON holds all of them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from detector.training.card.source_names import source_name
-from detector.training.card.tables import flat, is_estimate, number, percent, table
+from detector.training.card.tables import is_estimate, number, percent, table
 
 Figures = Mapping[str, Any]
-TRUST_FILE = "trust.png"
+SALIENCY_FILE, TABLES_FILE = "saliency.png", "saliency.json"
 PUBLISHED = (0.40, 0.48)  # mAP50 of the detectors published for FracAtlas, on its published split
 
 
@@ -18,16 +18,23 @@ def sections(figures: Figures) -> Iterator[str]:
     if figures.get("froc"):
         yield "### Regions"
         yield from _regions(figures["froc"], figures)
-    if figures.get("trust"):
-        yield "### Trust in the heatmap"
-        lines = list(_conclusions(figures["trust"]))
+    if figures.get("saliency"):
+        yield "### Saliency checks"
+        lines = list(_conclusions(figures["saliency"]))
         if lines:
             yield "What a reader can conclude:"
             yield "\n".join(f"- {line}" for line in lines)
-        if figures.get("trust_figure"):
-            yield ("![Pointing, free response, pixels, deletion and insertion, weights drawn anew, "
-                   f"phantoms]({figures['trust_figure']})")
-        yield "\n".join(table(["figure", "value"], flat(figures["trust"])))
+        if figures.get("saliency_figure"):
+            yield ("![Pointing, free response, pixels, deletion and insertion, randomised "
+                   f"parameters, phantoms]({figures['saliency_figure']})")
+        yield f"Every figure of these checks is in [`{TABLES_FILE}`]({TABLES_FILE})."
+
+
+def tables(split: str, figures: Figures) -> dict[str, Any]:
+    """Every figure of both sections, for a JSON beside the card; empty where none was measured."""
+    parts = {name: figures[key] for name, key in (("regions", "froc"), ("saliency", "saliency"))
+             if figures.get(key)}  # fmt: skip
+    return {"split": split, **parts} if parts else {}
 
 
 def _at(figures: Any, *path: str) -> Mapping[str, float] | None:
@@ -63,23 +70,23 @@ def _regions(froc: Figures, figures: Figures) -> Iterator[str]:
                "films are others, and a hit is stricter at IoU 0.5 than at 0.1 or 0.3. The regions "
                "here are cut out of the heatmap: they say where to look, not how far a fracture "
                "reaches. Who needs tight boxes should take a detector.")
-    yield "\n".join(table(["figure", "value"], flat(froc)))
+    yield f"Every figure of the regions is in [`{TABLES_FILE}`]({TABLES_FILE})."
 
 
-def _conclusions(trust: Figures) -> Iterator[str]:
-    for name, f in trust.items():
+def _conclusions(figures: Figures) -> Iterator[str]:
+    for name, f in figures.items():
         if isinstance(f, Mapping) and "pointing" in f:
             yield from _of_source(source_name(name), f)
-    checks = trust.get("checks", {})
+    checks = figures.get("checks", {})
     yield from _blurred(checks)
     yield from _moved(checks.get("film_changed", {}))
-    drawn = checks.get("rank_correlation_with_weights_drawn_anew", {})
+    drawn = checks.get("parameter_randomisation", {})
     if drawn:
         strongest = max(abs(cell["value"]) for cell in drawn.values())
         said = ("the map comes from what was learned, not from the film's edges"
                 if strongest < 0.5 else "part of the map comes from the film itself")
-        yield (f"Weights drawn anew, layer by layer: rank correlation with the trained map at most "
-               f"{strongest:.2f}, so {said} (Adebayo et al. 2018).")
+        yield ("Parameters randomised, layer by layer: rank correlation with the trained map at "
+               f"most {strongest:.2f}, so {said} (Adebayo et al. 2018).")
     second = _at(checks, "second_training", "same_place")
     if second:
         alike = _at(checks, "second_training", "rank_correlation")
@@ -89,7 +96,7 @@ def _conclusions(trust: Figures) -> Iterator[str]:
                "less sure than one map looks.")
     else:
         yield "Repeatability between two trainings was not measured for these weights."
-    yield from _broken(trust.get("phantoms", {}))
+    yield from _broken(figures.get("phantoms", {}))
 
 
 def _of_source(name: str, f: Figures) -> Iterator[str]:

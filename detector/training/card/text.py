@@ -28,10 +28,11 @@ DATA = """\
   the fractures subtle buckle and greenstick ones. `other`: web pictures, nearly all fractured;
   class goes with source and region there, so sensitivity and specificity stand apart and there is
   no AUC. Labels as published, without outlines; for training, boxes of the fractured wrists were
-  drawn by eye by this project's authors, who are no radiologists (`detector/training/places/`).
+  drawn by eye by this project's authors, who are no radiologists
+  (`detector/training/data/outlines/`).
 - **What films are told from**: stamps, textures, wallpapers, screenshots and test pictures of free
-  software packages and one chest film (*provenance* names them). They fit the scope check alone;
-  none is passed on, and none is among the pictures that this card counts as refused.
+  software packages and one chest film (*provenance* names them). They fit the out-of-distribution
+  check alone; none is passed on, and none is among the pictures that this card counts as refused.
 
 The data sets name no patients, ages or sexes, so figures by age, sex or ethnicity cannot be given,
 and two films of one patient can be known only where they are near-duplicates."""
@@ -44,7 +45,7 @@ the calibration and the thresholds; test films chose nothing. The published trai
 Kaggle set is not used: nearly all of its test files are copies of training files, so figures near
 98 % on it are memorisation."""
 
-LIMITS = """\
+CAVEATS = """\
 - **A shortcut in the data.** Nearly all FracAtlas films with metal hardware are fractured; figures
   without hardware stand beside the others.
 - **Styles that nobody trained on.** Other hospitals, devices and ways of exporting move the score;
@@ -72,14 +73,14 @@ CLAIM_ITEMS = (
      "`pyproject.toml` and `constraints.txt` of the commit"),
     ("Training, selection, ensembling (25–27)", "*Training*; one network, no ensemble"),
     ("Metrics, uncertainty, robustness, explainability (28–31)",
-     "*Results*, *Robustness*, *Pointing*, *Trust in the heatmap*"),
+     "*Results*, *Robustness*, *Pointing*, *Saliency checks*"),
     ("External data (32)", "none: every source that was read here gave training films too, other "
      "ones; a source left out of training, where that was measured, stands in *Styles that nobody "
      "trained on*"),
     ("Flow of films, demographics (33–34)", "*Data*; demographics are not published with the data"),
     ("Performance on each partition (35)", "*Results* on one split; figures on train are not kept"),
-    ("Precision, failure analysis (36–37)", "*Results*, *What stays weak*"),
-    ("Limitations, implications (38–39)", "*Limits*"),
+    ("Precision, failure analysis (36–37)", "*Results*, *Limitations*"),
+    ("Limitations, implications (38–39)", "*Caveats*"),
     ("Registration, protocol, funding (40–42)", "not registered; the protocol is the code; "
      "funding is not stated"),
 )
@@ -97,7 +98,7 @@ TRIPOD_ITEMS = (
      "not involved"),
     ("Participants, development, specification (20–22)", "*Data*, *Training*"),
     ("Performance, updating (23–24)", "*Results*; new weights get a new version and card"),
-    ("Interpretation, limitations, usability (25–27)", "*What stays weak*, *Limits*"),
+    ("Interpretation, limitations, usability (25–27)", "*Limitations*, *Caveats*"),
 )
 
 CITATION = """\

@@ -1,4 +1,4 @@
-"""The peers' heatmap: plain Grad-CAM at the backbone's last stage, as fracture demos show it.
+"""The baseline heatmap: plain Grad-CAM at the backbone's last stage, as fracture demos show it.
 
 Of the same network and the same logit, through pytorch-grad-cam, with ReLU and enlarged bilinearly:
 what the evidence map is compared with. Holds hooks: not for use from several threads.

@@ -22,19 +22,19 @@ from typing import Any
 
 from detector.predictor import FractureDetector
 from detector.training.card.command import keep_metrics
-from detector.training.card.limitations import weak_sentences
+from detector.training.card.limitations import limitations
 from detector.training.data.layouts import read_films
 from detector.training.data.records import SPLITS, FilmRecord
 from detector.training.evaluation.metrics import proportion
 from detector.training.evaluation.ood_rejection import refusal_figures
 from detector.training.evaluation.predictions import (
-    Reading,
+    FilmPrediction,
     add_write,
     film_parser,
     one_thread_each,
     open_films,
     parse_films,
-    read_records,
+    predict_records,
     some_films,
     source_of,
 )
@@ -59,36 +59,36 @@ def evaluate(
     """All figures over ``records``, per source and of the whole, JSON-ready.
 
     ``balanced``: a third threshold, chosen on val. ``outside``: folders of pictures that are no
-    limb films. ``summary``, ``robustness`` and ``strangers`` say what each part holds.
+    limb films. ``summary``, ``robustness`` and ``ood_rejection`` say what each part holds.
     """
-    readings, unreadable = read_records(detector, records, workers)
-    if not readings:
+    predictions, unreadable = predict_records(detector, records, workers)
+    if not predictions:
         raise ValueError("none of the films could be read")
     points = thresholds(detector.config.calibration, balanced)
-    by_source: dict[str, list[Reading]] = defaultdict(list)
-    for reading in readings:
-        by_source[reading.source].append(reading)
+    by_source: dict[str, list[FilmPrediction]] = defaultdict(list)
+    for one in predictions:
+        by_source[one.source].append(one)
     figures: dict[str, Any] = {
         source: summarise_source(group, points, ranked=source not in UNRANKED)
         for source, group in by_source.items()
     }
     figures["all"] = {
-        "films": len(readings),
-        "fractured": sum(r.record.fractured for r in readings),
+        "films": len(predictions),
+        "fractured": sum(r.record.fractured for r in predictions),
         "unreadable": len(unreadable),
-        "calibration": calibration_figures(readings),
+        "calibration": calibration_figures(predictions),
         "runtime": f"{detector.engine.name}, {detector.engine.precision}",
     }
-    figures["scope"] = {
+    figures["ood"] = {
         "accepted": {
             source: proportion([r.in_scope for r in group], [r.record.cluster for r in group])
             for source, group in by_source.items()
         },
         "refused": refusal_figures(detector, outside, workers),
     }
-    read = [r.record for r in readings]
+    read = [r.record for r in predictions]
     figures["robustness"] = change_figures(detector, some_films(read, CHANGED_FILMS), workers)
-    figures["intact_crops"] = crop_figures(detector, read, workers)
+    figures["normal_crops"] = crop_figures(detector, read, workers)
     ranked = [r for r in read if "auc" in figures[source_of(r)]]
     if ranked:
         figures["corners_only"] = {
@@ -137,8 +137,8 @@ def store(
     folder: Path, split: str, figures: Mapping[str, Any], data: Mapping[str, Any]
 ) -> None:
     """Keep the figures, and the sentences about them, in ``config.json`` and the card."""
-    weak = {"weak": weak_sentences(figures)} if split == "test" else {}
-    keep_metrics(folder, {split: figures, "data": dict(data), **weak})
+    said = {"limitations": limitations(figures)} if split == "test" else {}
+    keep_metrics(folder, {split: figures, "data": dict(data), **said})
 
 
 def lines(figures: Mapping[str, Any]) -> list[str]:
@@ -170,7 +170,7 @@ def lines(figures: Mapping[str, Any]) -> list[str]:
 def main(argv: list[str] | None = None) -> int:
     parser = film_parser(__doc__)
     parser.add_argument("--outside", type=Path, action="append", default=[], metavar="FOLDER",
-                        help="pictures that the scope check should refuse; several times")
+                        help="pictures that are no limb films, to be refused; several times")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
     add_write(parser)
     arguments = parse_films(parser, argv)

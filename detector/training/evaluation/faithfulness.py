@@ -103,9 +103,10 @@ def evidence_of(
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of two readings of one film. ``distance`` of the hottest points, share of the longest side.
+    """Of two predictions of one film.
 
-    ``correlation``: Spearman's, of the two maps on the film; ``change`` of the probability.
+    ``correlation``: Spearman's, of the two maps on the film. ``distance`` of the hottest points, as
+    a fraction of the longest side. ``change`` of the probability.
     """
 
     correlation: float
@@ -121,7 +122,8 @@ class Agreement:
 def compare(
     one: Prediction, other: Prediction, back: np.ndarray | None = None
 ) -> Agreement:
-    """Compare two readings; ``back`` (2, 3) takes points x, y of the other's film to the one's."""
+    """Compare two predictions. ``back`` (2, 3) takes points x, y of the other's film to the one's.
+    """
     shape = one.film.pixels.shape
     # Evidence, not heat: the two have one order, and heat near 0 or 1 loses it in its precision.
     maps = [p.heat.letterbox.map_to_film(p.evidence) for p in (one, other)]

@@ -46,7 +46,7 @@ def chance(record: FilmRecord, shape: tuple[int, int]) -> dict[str, float]:
             mask[top:bottom, left:right] = 1
     result = {"boxes": float(wide.mean()), "boxes_strict": float(narrow.mean())}
     if known_outlines(record):
-        inside = places_mask(record, shape)
+        inside = fracture_mask(record, shape)
         away = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         result["outlines"] = float((away <= margin).mean())
         result["outlines_strict"] = float(inside.mean())
@@ -61,7 +61,7 @@ def known_outlines(record: FilmRecord) -> list[np.ndarray]:
     return [np.asarray(o, np.float32) for o in outlines]
 
 
-def places_mask(record: FilmRecord, shape: tuple[int, int]) -> np.ndarray:
+def fracture_mask(record: FilmRecord, shape: tuple[int, int]) -> np.ndarray:
     """bool (H, W): pixels of the fractures' outlines, or of their boxes without outlines."""
     mask = np.zeros(shape, np.uint8)
     outlines = known_outlines(record)

@@ -1,4 +1,4 @@
-"""How many pictures that are no limb films the scope check refuses."""
+"""How many pictures that are no limb films the out-of-distribution (OOD) check refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The detector's reading of labelled films, reduced to what figures are made of.
+"""The detector's predictions of labelled films, reduced to what figures are made of.
 
 Also what the commands that measure have in common: their arguments and the films they read.
 """
@@ -29,7 +29,7 @@ In, Out = TypeVar("In"), TypeVar("Out")
 
 
 @dataclass(frozen=True)
-class Reading:
+class FilmPrediction:
     """What the detector said of a film, beside what is known of it.
 
     ``logit``: before calibration. ``hit``, ``strict``: pointing game with and without tolerance on
@@ -57,7 +57,7 @@ def source_of(record: FilmRecord) -> str:
     return record.attributes.get("role") or record.source
 
 
-def read_record(detector: FractureDetector, record: FilmRecord) -> Reading:
+def predict_record(detector: FractureDetector, record: FilmRecord) -> FilmPrediction:
     """Read one film. Raises RadiographError where its file gives no film."""
     prediction = detector.predict(record.path)
     film = prediction.calibration.image
@@ -69,7 +69,7 @@ def read_record(detector: FractureDetector, record: FilmRecord) -> Reading:
         hit, strict = pointing(prediction.heatmap, record.boxes)
         areas = record.boxes[:, 2] * record.boxes[:, 3]
         box_share = float(areas.max() / prediction.heatmap.size)
-    return Reading(
+    return FilmPrediction(
         record=record,
         logit=float(film.value(certain)),
         probability=prediction.probability,
@@ -81,21 +81,21 @@ def read_record(detector: FractureDetector, record: FilmRecord) -> Reading:
     )
 
 
-def read_records(
+def predict_records(
     detector: FractureDetector, records: Sequence[FilmRecord], workers: int = 1
-) -> tuple[list[Reading], list[FilmRecord]]:
-    """All readings in the records' order, and the films whose files give none."""
+) -> tuple[list[FilmPrediction], list[FilmRecord]]:
+    """All predictions in the records' order, and the films whose files give none."""
 
-    def attempt(record: FilmRecord) -> Reading | FilmRecord:
+    def attempt(record: FilmRecord) -> FilmPrediction | FilmRecord:
         try:
-            return read_record(detector, record)
+            return predict_record(detector, record)
         except RadiographError as error:
             log.warning("%s: %s", record.key, error)
             return record
 
     done = list(spread(attempt, records, "films", workers))
     return (
-        [one for one in done if isinstance(one, Reading)],
+        [one for one in done if isinstance(one, FilmPrediction)],
         [one for one in done if isinstance(one, FilmRecord)],
     )
 
@@ -103,7 +103,7 @@ def read_records(
 def probability_of(detector: FractureDetector, film: np.ndarray | bytes) -> tuple[float, str]:
     """P(fracture) and the decision as if the film were in scope.
 
-    What a change does to the reading is measured apart from what it does to the scope check.
+    What a change does to the probability is measured apart from what it does to the OOD check.
     """
     prediction = detector.predict(film)
     return prediction.probability, prediction.calibration.decide(prediction.probability)

@@ -3,7 +3,7 @@
     python -m detector.training.evaluation.robustness --weights weights --data FOLDER [--films 60]
 
 Also two checks of what the score listens to: films of which only the corners are left must score
-near chance, and intact crops of different sources must score alike.
+near chance, and normal crops of different sources must score alike.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def corner_figures(
     }
 
 
-def intact_crop(film: Film, boxes: np.ndarray, rng: np.random.Generator) -> Film | None:
+def normal_crop(film: Film, boxes: np.ndarray, rng: np.random.Generator) -> Film | None:
     """A random part of the film that keeps clear of every box and shows more than background;
     None where 50 draws find none."""
     taken = near_boxes(film.shape, boxes)
@@ -212,7 +212,7 @@ def intact_crop(film: Film, boxes: np.ndarray, rng: np.random.Generator) -> Film
 def crop_figures(
     detector: FractureDetector, records: Sequence[FilmRecord], workers: int = 1, most: int = 80
 ) -> dict[str, Any]:
-    """Scores of intact crops per source, and how well they tell two sources apart.
+    """Scores of normal crops per source, and how well they tell two sources apart.
 
     One crop a film, of at most ``most`` films a source: of normal films, and of fractured ones
     whose places are known. The crop of a film is always the same.
@@ -228,12 +228,12 @@ def crop_figures(
 
     def read(record: FilmRecord) -> float | None:
         own = np.random.default_rng(zlib.crc32(record.key.encode()))
-        crop = intact_crop(film_levels(record), record.boxes, own)
+        crop = normal_crop(film_levels(record), record.boxes, own)
         return None if crop is None else probability_of(detector, crop)[0]
 
     scores: dict[str, list[float]] = defaultdict(list)
     clusters: dict[str, list[str]] = defaultdict(list)
-    done = spread(read, chosen, "intact crops", workers)
+    done = spread(read, chosen, "normal crops", workers)
     for record, score in zip(chosen, done, strict=True):
         if score is not None:
             scores[source_of(record)].append(score)

@@ -1,13 +1,13 @@
-"""Can the heatmap be trusted? Every figure from the detector itself, on films and on phantoms.
+"""Saliency checks: can the heatmap be trusted? From the detector itself, on films and phantoms.
 
-    python -m detector.training.evaluation.saliency --weights weights --split val --out trust \\
+    python -m detector.training.evaluation.saliency --weights weights --split val --out saliency \\
         --data ../shared/data/fracatlas --data ../shared/data/sr2022
     ... --second other_weights    # a second training of the same recipe: do the maps repeat?
     ... --split test --write      # keep the figures in config.json and write the model card
     ... --quick                   # the slower checks on fewer films, a first impression
 
-Prints a table; with --out also ``trust.json`` and ``trust.png``. The test split is read once per
-shipped model. Films count where their fractures are boxed; normal ones only for false boxes.
+Prints a table; with --out also ``saliency.json`` and ``saliency.png``. The test split is read once
+per shipped model. Films count where their fractures are boxed; normal ones only for false boxes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy as np
 from detector.errors import RadiographError
 from detector.predictor import FractureDetector
 from detector.training.card.command import keep_metrics
-from detector.training.card.saliency import TRUST_FILE
+from detector.training.card.saliency import SALIENCY_FILE
 from detector.training.card.tables import flat
 from detector.training.data.records import FilmRecord
 from detector.training.evaluation.froc import average_precision, found_at, froc, match
@@ -46,11 +46,11 @@ from detector.training.evaluation.predictions import (
 from detector.training.evaluation.saliency_checks import check_figures
 from detector.training.evaluation.saliency_figure import draw_figures
 from detector.training.evaluation.saliency_films import (
-    BoxedReading,
+    BoxedPrediction,
     FoundBoxes,
-    compare_with_peers,
-    read_boxed,
-    read_found,
+    predict_boxed,
+    predict_boxes,
+    with_baseline,
 )
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Effort:
 FULL, QUICK = Effort(films=40, limbs=4), Effort(films=12, limbs=1)
 
 
-def trust_report(
+def saliency_report(
     detector: FractureDetector,
     records: Sequence[FilmRecord],
     *,
@@ -81,7 +81,7 @@ def trust_report(
     effort: Effort = FULL,
     workers: int = 1,
 ) -> dict[str, Any]:
-    """``{"froc": ..., "trust": ...}``: figures with 95 % intervals, curves as lists; JSON-ready.
+    """``{"froc": ..., "saliency": ...}``: figures with 95 % intervals, curves as lists; JSON-ready.
 
     Args:
         records: films of one split; those whose fractures have no place are left out.
@@ -94,28 +94,28 @@ def trust_report(
     if not boxed:
         raise ValueError("none of the films has a boxed fracture")
     network = copy.deepcopy(detector.model.network).cpu().float().eval()
-    readings = [
-        reading
-        for reading in spread(_attempt(read_boxed, detector), boxed, "boxed films", workers)
-        if reading is not None
+    predictions = [
+        one
+        for one in spread(_attempt(predict_boxed, detector), boxed, "boxed films", workers)
+        if one is not None
     ]
-    readings = compare_with_peers(network, readings)
-    by_source: dict[str, list[BoxedReading]] = defaultdict(list)
-    for reading in readings:
-        by_source[source_of(reading.record)].append(reading)
-    trust: dict[str, Any] = {
+    predictions = with_baseline(network, predictions)
+    by_source: dict[str, list[BoxedPrediction]] = defaultdict(list)
+    for one in predictions:
+        by_source[source_of(one.record)].append(one)
+    figures: dict[str, Any] = {
         source: _localisation(group) for source, group in sorted(by_source.items())
     }
-    chosen = _evenly(readings, effort.films)
-    trust["checks"] = check_figures(detector, network, chosen, second)
-    trust["phantoms"] = pair_figures(list(read_pairs(detector, range(effort.limbs))))
+    chosen = _evenly(predictions, effort.films)
+    figures["checks"] = check_figures(detector, network, chosen, second)
+    figures["phantoms"] = pair_figures(list(read_pairs(detector, range(effort.limbs))))
 
     intact = [r for r in records if not r.fractured and source_of(r) in by_source]
     found = [
         (record, film)
         for record, film in zip(
             boxed + intact,
-            spread(_attempt(read_found, detector), boxed + intact, "boxes", workers),
+            spread(_attempt(predict_boxes, detector), boxed + intact, "boxes", workers),
             strict=True,
         )
         if film is not None
@@ -124,7 +124,7 @@ def trust_report(
         source: _froc([(r, f) for r, f in found if source_of(r) == source])
         for source in sorted(by_source)
     }
-    return {"froc": boxes, "trust": trust}
+    return {"froc": boxes, "saliency": figures}
 
 
 def _attempt(read: Callable, detector: FractureDetector) -> Callable[[FilmRecord], Any]:
@@ -145,39 +145,39 @@ def _evenly(items: Sequence, count: int) -> list:
     return [items[round(i)] for i in np.linspace(0, len(items) - 1, count)]
 
 
-def _localisation(readings: Sequence[BoxedReading]) -> dict[str, Any]:
-    clusters = [r.record.cluster for r in readings]
-    figures: dict[str, Any] = {"films": len(readings), "pointing": {}}
+def _localisation(predictions: Sequence[BoxedPrediction]) -> dict[str, Any]:
+    clusters = [r.record.cluster for r in predictions]
+    figures: dict[str, Any] = {"films": len(predictions), "pointing": {}}
     for game in GAMES:
-        at = [i for i, r in enumerate(readings) if game in r.evidence]
+        at = [i for i, r in enumerate(predictions) if game in r.evidence]
         if at:
             figures["pointing"][game] = {
                 "films": len(at),
                 "evidence": proportion(
-                    [readings[i].evidence[game] for i in at], [clusters[i] for i in at]
+                    [predictions[i].evidence[game] for i in at], [clusters[i] for i in at]
                 ),
                 "plain_gradcam": proportion(
-                    [readings[i].peers[game] for i in at], [clusters[i] for i in at]
+                    [predictions[i].baseline[game] for i in at], [clusters[i] for i in at]
                 ),
                 "centre_point": proportion(
-                    [readings[i].centre[game] for i in at], [clusters[i] for i in at]
+                    [predictions[i].centre[game] for i in at], [clusters[i] for i in at]
                 ),
                 "random_point": mean(
-                    [readings[i].chance[game] for i in at], [clusters[i] for i in at]
+                    [predictions[i].chance[game] for i in at], [clusters[i] for i in at]
                 ),
             }
     figures["overlap"] = {
-        "strongest_region_and_box": mean([r.region_overlap for r in readings], clusters),
-        "map_as_shown_and_outline": mean([r.map_overlap for r in readings], clusters),
+        "strongest_region_and_box": mean([r.region_overlap for r in predictions], clusters),
+        "map_as_shown_and_outline": mean([r.map_overlap for r in predictions], clusters),
     }
     figures["pixel_precision_recall"] = {
-        name: _pixels(np.stack([getattr(r, counts) for r in readings]), clusters)
-        for name, counts in (("evidence", "counts"), ("plain_gradcam", "peer_counts"))
+        name: _pixels(np.stack([getattr(r, counts) for r in predictions]), clusters)
+        for name, counts in (("evidence", "counts"), ("plain_gradcam", "baseline_counts"))
     }
     for name, key in (("by_size", lambda r: r.size), ("by_decision", lambda r: r.decision)):
-        groups: dict[str, list[BoxedReading]] = defaultdict(list)
-        for reading in readings:
-            groups[key(reading)].append(reading)
+        groups: dict[str, list[BoxedPrediction]] = defaultdict(list)
+        for one in predictions:
+            groups[key(one)].append(one)
         figures[name] = {
             group: {
                 "films": len(members),
@@ -249,24 +249,25 @@ def without_details(figures: Any) -> Any:
 
 def store(folder: Path, split: str, report: Mapping[str, Any]) -> None:
     """Keep the figures beside those of ``evaluate`` in ``config.json`` and the card; draw them."""
-    draw_figures(report, folder / TRUST_FILE)
-    keep_metrics(folder, {split: {**without_details(report), "trust_figure": TRUST_FILE}})
+    draw_figures(report, folder / SALIENCY_FILE)
+    keep_metrics(folder, {split: {**without_details(report), "saliency_figure": SALIENCY_FILE}})
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = film_parser(__doc__)
     parser.add_argument("--second", metavar="WEIGHTS", help="a second training, to compare maps")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write trust.json, trust.png")
+    parser.add_argument("--out", type=Path, metavar="FOLDER",
+                        help="write saliency.json and saliency.png")
     parser.add_argument("--quick", action="store_true", help="slower checks on fewer films")
     add_write(parser)
     arguments = parse_films(parser, argv)
     try:
         detector, records = open_films(arguments)
         second = FractureDetector.from_pretrained(arguments.second) if arguments.second else None
-        report = trust_report(detector, records, second=second, workers=one_thread_each(),
+        report = saliency_report(detector, records, second=second, workers=one_thread_each(),
                               effort=QUICK if arguments.quick else FULL)
     except ValueError as error:
-        print(f"trust: {error}", file=sys.stderr)
+        print(f"saliency: {error}", file=sys.stderr)
         return 2
     rows = list(flat(report))
     width = max(len(what) for what, _ in rows)
@@ -274,8 +275,8 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
         text = json.dumps(report, indent=2, ensure_ascii=False)
-        (arguments.out / "trust.json").write_text(text + "\n", encoding="utf-8")
-        draw_figures(report, arguments.out / TRUST_FILE)
+        (arguments.out / "saliency.json").write_text(text + "\n", encoding="utf-8")
+        draw_figures(report, arguments.out / SALIENCY_FILE)
     if arguments.write:
         store(Path(arguments.weights), arguments.split, report)
     return 0

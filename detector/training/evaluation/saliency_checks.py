@@ -1,4 +1,4 @@
-"""The trust suite's checks of ``faithfulness``, over films: means and shares with intervals."""
+"""The checks of ``faithfulness`` over films: means and proportions with intervals."""
 
 from __future__ import annotations
 
@@ -24,32 +24,33 @@ from detector.training.evaluation.faithfulness import (
     stability,
 )
 from detector.training.evaluation.metrics import mean, proportion
-from detector.training.evaluation.saliency_films import BoxedReading
+from detector.training.evaluation.saliency_films import BoxedPrediction
 
 
 def check_figures(
     detector: FractureDetector,
     network: EvidenceNetwork,
-    readings: Sequence[BoxedReading],
+    predictions: Sequence[BoxedPrediction],
     second: FractureDetector | None = None,
 ) -> dict[str, Any]:
     """All checks on these films; ``network`` is a copy of the detector's that may be worked on."""
-    clusters = [r.record.cluster for r in readings]
+    clusters = [r.record.cluster for r in predictions]
     figures: dict[str, Any] = {
-        "films": len(readings),
-        **_deletion(detector, network, readings, clusters),
-        "rank_correlation_with_weights_drawn_anew": _randomised(network, readings, clusters),
+        "films": len(predictions),
+        **_deletion(detector, network, predictions, clusters),
+        "parameter_randomisation": _randomised(network, predictions, clusters),
     }
     changes: dict[str, list[Agreement]] = defaultdict(list)
-    for reading in readings:
-        for change, agreement in stability(detector, reading.prediction).items():
+    for one in predictions:
+        for change, agreement in stability(detector, one.prediction).items():
             changes[change].append(agreement)
     figures["film_changed"] = {
         change: _agreement(agreements, clusters) for change, agreements in changes.items()
     }
     if second is not None:
         figures["second_training"] = _agreement(
-            [compare(r.prediction, second.predict(r.prediction.film)) for r in readings], clusters
+            [compare(r.prediction, second.predict(r.prediction.film)) for r in predictions],
+            clusters,
         )
     return figures
 
@@ -66,7 +67,7 @@ def _agreement(agreements: Sequence[Agreement], clusters: Sequence[str]) -> dict
 def _deletion(
     detector: FractureDetector,
     network: EvidenceNetwork,
-    readings: Sequence[BoxedReading],
+    predictions: Sequence[BoxedPrediction],
     clusters: Sequence[str],
 ) -> dict[str, Any]:
     """Mean P(fracture) over ``FRACTIONS`` of the film blurred away or given back, per order."""
@@ -74,11 +75,11 @@ def _deletion(
     curves: dict[str, dict[str, list[np.ndarray]]] = {
         "deletion": defaultdict(list), "insertion": defaultdict(list)
     }  # fmt: skip
-    for reading in readings:
-        heat = reading.prediction.heat
-        canvas = np.ascontiguousarray(heat.letterbox.apply(reading.prediction.film.pixels))
+    for one in predictions:
+        heat = one.prediction.heat
+        canvas = np.ascontiguousarray(heat.letterbox.apply(one.prediction.film.pixels))
         evidence = cv2.resize(
-            reading.prediction.evidence, canvas.shape[::-1], interpolation=cv2.INTER_CUBIC
+            one.prediction.evidence, canvas.shape[::-1], interpolation=cv2.INTER_CUBIC
         )
         orders = {
             "evidence": evidence,
@@ -105,12 +106,12 @@ def _deletion(
 
 
 def _randomised(
-    network: EvidenceNetwork, readings: Sequence[BoxedReading], clusters: Sequence[str]
+    network: EvidenceNetwork, predictions: Sequence[BoxedPrediction], clusters: Sequence[str]
 ) -> dict[str, Any]:
     films = []
-    for reading in readings:
-        letterbox = reading.prediction.heat.letterbox
-        canvas = np.ascontiguousarray(letterbox.apply(reading.prediction.film.pixels))
+    for one in predictions:
+        letterbox = one.prediction.heat.letterbox
+        canvas = np.ascontiguousarray(letterbox.apply(one.prediction.film.pixels))
         films.append((canvas, letterbox, evidence_of(network, canvas, letterbox)))
     return {
         f"down to {stage}": mean(

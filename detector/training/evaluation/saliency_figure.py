@@ -1,4 +1,4 @@
-"""The trust report as one picture of six panels."""
+"""The saliency checks as one picture of six panels."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ COLOURS = {"evidence": BLUE, "plain_gradcam": ORANGE, "centre_point": GREEN, "ra
 
 
 def draw_figures(report: Mapping[str, Any], path: Path) -> None:
-    """Draw ``trust.trust_report``'s figures as a PNG."""
+    """Draw ``saliency.saliency_report``'s figures as a PNG."""
     figure = Figure(figsize=(15, 9), layout="constrained")
     axes = figure.subplots(2, 3).ravel()
-    sources = {n: f for n, f in report["trust"].items() if "pointing" in f}
+    sources = {n: f for n, f in report["saliency"].items() if "pointing" in f}
     _pointing(axes[0], sources)
     _froc(axes[1], report["froc"])
     _pixels(axes[2], sources)
-    _deletion(axes[3], report["trust"]["checks"])
-    _randomised(axes[4], report["trust"]["checks"])
-    _phantoms(axes[5], report["trust"]["phantoms"])
+    _deletion(axes[3], report["saliency"]["checks"])
+    _randomised(axes[4], report["saliency"]["checks"])
+    _phantoms(axes[5], report["saliency"]["phantoms"])
     figure.savefig(path, dpi=110)
 
 
@@ -90,7 +90,7 @@ def _deletion(ax: Axes, checks: Mapping[str, Any]) -> None:
 
 
 def _randomised(ax: Axes, checks: Mapping[str, Any]) -> None:
-    stages = checks["rank_correlation_with_weights_drawn_anew"]
+    stages = checks["parameter_randomisation"]
     cells = list(stages.values())
     ax.errorbar(range(len(cells)), [c["value"] for c in cells], yerr=_error(cells), marker="o",
                 color=BLUE)  # fmt: skip
@@ -98,7 +98,7 @@ def _randomised(ax: Axes, checks: Mapping[str, Any]) -> None:
     names = [name.removeprefix("down to ") for name in stages]
     ax.set_xticks(range(len(cells)), names, rotation=60, fontsize=7)
     ax.set(ylim=(-1, 1), ylabel="rank correlation with the trained map",
-           title="Weights drawn anew, from the output back")  # fmt: skip
+           title="Parameters randomised, from the output back")  # fmt: skip
 
 
 def _phantoms(ax: Axes, phantoms: Mapping[str, Any]) -> None:

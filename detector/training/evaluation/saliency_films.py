@@ -1,4 +1,4 @@
-"""A film with boxed fractures as the trust suite sees it: the map's place, beside its rivals'."""
+"""A film with boxed fractures for the saliency checks: its map, beside the baselines."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from detector.training.evaluation.baselines import canvas_to_film, plain_grad_ca
 from detector.training.evaluation.froc import BoxedFilm
 from detector.training.evaluation.localisation import (
     chance,
+    fracture_mask,
     map_overlap,
     pixel_counts,
-    places_mask,
     play,
     region_overlap,
     size_class,
@@ -27,11 +27,13 @@ from detector.training.evaluation.metrics import hottest_pixel
 
 
 @dataclass(frozen=True, eq=False)
-class BoxedReading:
-    """``evidence``, ``peers``, ``centre``: which of ``localisation.GAMES`` the hottest pixel of the
-    heatmap, that of plain Grad-CAM and the film's centre win; ``chance``: a random pixel's odds.
+class BoxedPrediction:
+    """The detector's prediction of a film with boxes, and what the saliency checks need of it.
 
-    ``counts``, ``peer_counts``: ``localisation.pixel_counts``. ``decision`` as if in scope.
+    Which of ``localisation.GAMES`` are won by the hottest pixel of the heatmap (``evidence``), by
+    that of plain Grad-CAM (``baseline``) and by the film's ``centre``; ``chance``: the odds of a
+    random pixel. ``counts``, ``baseline_counts``: ``localisation.pixel_counts``. ``decision``: as
+    if in scope.
     """
 
     record: FilmRecord
@@ -44,19 +46,19 @@ class BoxedReading:
     region_overlap: float
     map_overlap: float
     counts: np.ndarray
-    peers: dict[str, bool] = field(default_factory=dict)
-    peer_counts: np.ndarray = field(default_factory=lambda: np.zeros((2, 0)))
+    baseline: dict[str, bool] = field(default_factory=dict)
+    baseline_counts: np.ndarray = field(default_factory=lambda: np.zeros((2, 0)))
 
 
-def read_boxed(detector: FractureDetector, record: FilmRecord) -> BoxedReading:
+def predict_boxed(detector: FractureDetector, record: FilmRecord) -> BoxedPrediction:
     """Read a film and see where its heatmap lies. Raises RadiographError."""
     prediction = detector.predict(record.path)
     heat = prediction.heat.on_film()
     shape = heat.shape
-    mask = places_mask(record, shape)
+    mask = fracture_mask(record, shape)
     calibration = prediction.calibration
     regions = candidate_regions(prediction.evidence, prediction.heat.letterbox, calibration)
-    return BoxedReading(
+    return BoxedPrediction(
         record=record,
         prediction=prediction,
         decision=calibration.decide(prediction.probability),
@@ -70,20 +72,20 @@ def read_boxed(detector: FractureDetector, record: FilmRecord) -> BoxedReading:
     )
 
 
-def compare_with_peers(
-    network: EvidenceNetwork, readings: Sequence[BoxedReading]
-) -> list[BoxedReading]:
-    """The readings with what plain Grad-CAM of ``network`` does on the same films."""
+def with_baseline(
+    network: EvidenceNetwork, predictions: Sequence[BoxedPrediction]
+) -> list[BoxedPrediction]:
+    """The predictions with what plain Grad-CAM of ``network`` does on the same films."""
     compared = []
-    for reading in readings:
-        letterbox = reading.prediction.heat.letterbox
-        canvas = letterbox.apply(reading.prediction.film.pixels)
+    for one in predictions:
+        letterbox = one.prediction.heat.letterbox
+        canvas = letterbox.apply(one.prediction.film.pixels)
         heat = canvas_to_film(plain_grad_cam(network, canvas), letterbox)
         compared.append(
             replace(
-                reading,
-                peers=play(hottest_pixel(heat), reading.record, heat.shape),
-                peer_counts=pixel_counts(heat, places_mask(reading.record, heat.shape)),
+                one,
+                baseline=play(hottest_pixel(heat), one.record, heat.shape),
+                baseline_counts=pixel_counts(heat, fracture_mask(one.record, heat.shape)),
             )
         )
     return compared
@@ -97,7 +99,7 @@ class FoundBoxes:
     shown: BoxedFilm
 
 
-def read_found(detector: FractureDetector, record: FilmRecord) -> FoundBoxes:
+def predict_boxes(detector: FractureDetector, record: FilmRecord) -> FoundBoxes:
     """Read a film for its boxes. Raises RadiographError."""
     prediction = detector.predict(record.path)
     regions = candidate_regions(

@@ -1,4 +1,4 @@
-"""From readings to the figures of one group of films, as plain values for ``config.json``.
+"""From predictions to the figures of one group of films, as plain values for ``config.json``.
 
 Every interval is a 95 % bootstrap over duplicate groups (``FilmRecord.cluster``); where every film
 or none is a hit, Wilson's.
@@ -25,7 +25,7 @@ from detector.training.evaluation.metrics import (
     proportion,
     reliability,
 )
-from detector.training.evaluation.predictions import Reading
+from detector.training.evaluation.predictions import FilmPrediction
 
 REGIONS = ("hand", "leg", "hip", "shoulder", "mixed")
 VIEWS = ("frontal", "lateral", "oblique")
@@ -40,7 +40,7 @@ def thresholds(calibration: Calibration, balanced: float | None) -> dict[str, fl
 
 
 def summarise(
-    readings: Sequence[Reading], points: Mapping[str, float], *, ranked: bool = True
+    predictions: Sequence[FilmPrediction], points: Mapping[str, float], *, ranked: bool = True
 ) -> dict[str, Any]:
     """The figures of a group of films, at least one.
 
@@ -48,18 +48,18 @@ def summarise(
     because class goes with something else than the fracture. Figures that need a class or boxes
     that the group lacks are left out too.
     """
-    labels = np.array([r.record.fractured for r in readings])
+    labels = np.array([r.record.fractured for r in predictions])
     figures: dict[str, Any] = {
-        "films": len(readings),
+        "films": len(predictions),
         "fractured": int(labels.sum()),
-        "groups": len({r.record.cluster for r in readings}),
-        "operating_points": {n: _at(readings, labels, cut) for n, cut in points.items()},
-        "decided": _decided(readings),
+        "groups": len({r.record.cluster for r in predictions}),
+        "operating_points": {n: _at(predictions, labels, cut) for n, cut in points.items()},
+        "decided": _decided(predictions),
     }
     if ranked and 0 < labels.sum() < len(labels):
-        probabilities = np.array([r.probability for r in readings])
-        figures["auc"] = auc_estimate(labels, probabilities, _clusters(readings))
-    located = [r for r in readings if r.hit is not None]
+        probabilities = np.array([r.probability for r in predictions])
+        figures["auc"] = auc_estimate(labels, probabilities, _clusters(predictions))
+    located = [r for r in predictions if r.hit is not None]
     if located:
         clusters = _clusters(located)
         count = {"films": len(located)}
@@ -69,31 +69,31 @@ def summarise(
 
 
 def summarise_source(
-    readings: Sequence[Reading], points: Mapping[str, float], *, ranked: bool = True
+    predictions: Sequence[FilmPrediction], points: Mapping[str, float], *, ranked: bool = True
 ) -> dict[str, Any]:
     """``summarise`` with the source's subgroups, curves, calibration and worst failures."""
-    figures = summarise(readings, points, ranked=ranked)
+    figures = summarise(predictions, points, ranked=ranked)
     if "auc" in figures:
-        figures["roc"] = _roc(readings)
-        figures["calibration"] = calibration_figures(readings)
+        figures["roc"] = _roc(predictions)
+        figures["calibration"] = calibration_figures(predictions)
     subgroups = {
         name: summarise(group, points, ranked=ranked)
-        for name, group in _subgroups(readings).items()
+        for name, group in _subgroups(predictions).items()
         if len(group) >= MIN_SUBGROUP
     }
     if subgroups:
         figures["subgroups"] = subgroups
-    figures["failures"] = failures(readings)
+    figures["failures"] = failures(predictions)
     return figures
 
 
-def calibration_figures(readings: Sequence[Reading]) -> dict[str, Any]:
+def calibration_figures(predictions: Sequence[FilmPrediction]) -> dict[str, Any]:
     """ECE and Brier score of the raw sigmoid of the logit ('before') and of the probability."""
-    labels = np.array([r.record.fractured for r in readings])
-    clusters = _clusters(readings)
-    logits = np.array([r.logit for r in readings])
+    labels = np.array([r.record.fractured for r in predictions])
+    clusters = _clusters(predictions)
+    logits = np.array([r.logit for r in predictions])
     before = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
-    after = np.array([r.probability for r in readings])
+    after = np.array([r.probability for r in predictions])
     figures: dict[str, Any] = {"bins": CALIBRATION_BINS, "binning": "equal mass"}
     for name, values in (("before", before), ("after", after)):
         def resampled(index: np.ndarray, values: np.ndarray = values) -> float:
@@ -110,14 +110,14 @@ def calibration_figures(readings: Sequence[Reading]) -> dict[str, Any]:
     return figures
 
 
-def _clusters(readings: Sequence[Reading]) -> list[str]:
-    return [r.record.cluster for r in readings]
+def _clusters(predictions: Sequence[FilmPrediction]) -> list[str]:
+    return [r.record.cluster for r in predictions]
 
 
-def _at(readings: Sequence[Reading], labels: np.ndarray, cut: float) -> dict[str, Any]:
-    called = np.array([r.probability >= cut for r in readings])
-    clusters = np.array(_clusters(readings))
-    figures: dict[str, Any] = {"threshold": cut, "films": len(readings)}
+def _at(predictions: Sequence[FilmPrediction], labels: np.ndarray, cut: float) -> dict[str, Any]:
+    called = np.array([r.probability >= cut for r in predictions])
+    clusters = np.array(_clusters(predictions))
+    figures: dict[str, Any] = {"threshold": cut, "films": len(predictions)}
     if labels.any():
         figures["sensitivity"] = proportion(called[labels], clusters[labels])
     if not labels.all():
@@ -131,23 +131,27 @@ def _at(readings: Sequence[Reading], labels: np.ndarray, cut: float) -> dict[str
     return figures
 
 
-def _decided(readings: Sequence[Reading]) -> dict[str, Any]:
+def _decided(predictions: Sequence[FilmPrediction]) -> dict[str, Any]:
     """Share of films with a verdict; error among those. A refused film counts as undecided."""
     verdicts = (Decision.FRACTURE_LIKELY, Decision.NO_FRACTURE_SEEN)
-    decided = [r for r in readings if r.decision in verdicts]
+    decided = [r for r in predictions if r.decision in verdicts]
     wrong = np.array(
         [(r.decision == Decision.FRACTURE_LIKELY) != r.record.fractured for r in decided]
     )
     figures: dict[str, Any] = {
-        "share": proportion([r.decision in verdicts for r in readings], _clusters(readings)),
+        "proportion": proportion(
+            [r.decision in verdicts for r in predictions], _clusters(predictions)
+        ),
         "films": len(decided),
         "errors": int(wrong.sum()),
         "decisions": {
             decision: {
-                "films": sum(r.decision == decision for r in readings),
-                "fractured": sum(r.decision == decision and r.record.fractured for r in readings),
+                "films": len(group),
+                "fractured": sum(r.record.fractured for r in group),
             }
-            for decision in Decision
+            for decision, group in (
+                (one, [r for r in predictions if r.decision == one]) for one in Decision
+            )
         },
     }
     if decided:
@@ -155,31 +159,31 @@ def _decided(readings: Sequence[Reading]) -> dict[str, Any]:
     return figures
 
 
-def _roc(readings: Sequence[Reading]) -> dict[str, list[float]]:
-    labels = [r.record.fractured for r in readings]
-    false_alarms, hits, _ = roc_curve(labels, [r.probability for r in readings])
+def _roc(predictions: Sequence[FilmPrediction]) -> dict[str, list[float]]:
+    labels = [r.record.fractured for r in predictions]
+    false_alarms, hits, _ = roc_curve(labels, [r.probability for r in predictions])
     return {
         "false_positive_rate": [round(float(v), 4) for v in false_alarms],
         "sensitivity": [round(float(v), 4) for v in hits],
     }
 
 
-def _subgroups(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
+def _subgroups(predictions: Sequence[FilmPrediction]) -> dict[str, list[FilmPrediction]]:
     """What FracAtlas' table says of a film: metal, body region, view."""
 
-    def marked(name: str, value: str) -> list[Reading]:
-        return [r for r in readings if r.record.attributes.get(name) == value]
+    def marked(name: str, value: str) -> list[FilmPrediction]:
+        return [r for r in predictions if r.record.attributes.get(name) == value]
 
     groups = {"without hardware": marked("hardware", "0"), "with hardware": marked("hardware", "1")}
     return groups | {name: marked(name, "1") for name in (*REGIONS, *VIEWS)}
 
 
-def failures(readings: Sequence[Reading]) -> dict[str, list[dict[str, Any]]]:
+def failures(predictions: Sequence[FilmPrediction]) -> dict[str, list[dict[str, Any]]]:
     """The worst misses and false alarms that were decided, each in words, no film shown."""
-    missed = [r for r in readings if r.record.fractured and r.decision == Decision.NO_FRACTURE_SEEN]
-    alarms = [
-        r for r in readings if not r.record.fractured and r.decision == Decision.FRACTURE_LIKELY
-    ]
+    fractured = [r for r in predictions if r.record.fractured]
+    normal = [r for r in predictions if not r.record.fractured]
+    missed = [r for r in fractured if r.decision == Decision.NO_FRACTURE_SEEN]
+    alarms = [r for r in normal if r.decision == Decision.FRACTURE_LIKELY]
     missed.sort(key=lambda r: (r.probability, r.record.key))
     alarms.sort(key=lambda r: (-r.probability, r.record.key))
     return {
@@ -192,14 +196,14 @@ def failures(readings: Sequence[Reading]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def describe(reading: Reading) -> str:
+def describe(one: FilmPrediction) -> str:
     """What is known of a film in a few words: region, view, metal, size of the fracture."""
-    known = reading.record.attributes
+    known = one.record.attributes
     words = [n for n in (*REGIONS, *VIEWS) if known.get(n) == "1"]
     if known.get("hardware") == "1":
         words.append("metal hardware")
     if known.get("multiscan") == "1":
         words.append("several views on one film")
-    if reading.box_share:
-        words.append(f"largest fracture box {100 * reading.box_share:.1f} % of the film")
-    return ", ".join(words) or reading.source
+    if one.box_share:
+        words.append(f"largest fracture box {100 * one.box_share:.1f} % of the film")
+    return ", ".join(words) or one.source

@@ -45,7 +45,7 @@ def card(films: int = 400, out: int = 4) -> dict:
         "operating_points": {"rule_in": point(HIGH), "rule_out": point(LOW)},
         "decided": {"decisions": {"out of scope": {"films": out, "fractured": 0}}},
     }
-    return {"metrics": {"test": {"fracatlas": figures, "scope": {"accepted": {}}}}}
+    return {"metrics": {"test": {"fracatlas": figures, "ood": {"accepted": {}}}}}
 
 
 REFERENCE = Reference.from_config(card(), "fracatlas")

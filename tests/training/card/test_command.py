@@ -14,7 +14,7 @@ from detector.model.hub import CARD_FILE, shipped_weights
 from detector.model.weights import WeightsError, write_config
 from detector.training.card import command as card
 from detector.training.card.figures import CALIBRATION_FILE, ROC_FILE
-from detector.training.card.limitations import weak_sentences
+from detector.training.card.limitations import limitations
 from detector.training.card.tables import flat, number, percent, table
 from detector.training.evaluation import evaluate
 from detector.training.evaluation.evaluate import data_figures
@@ -37,7 +37,7 @@ def metrics(tmp_path_factory):
         patch.setattr(evaluate, "CHANGED_FILMS", 4)
         figures = evaluate.evaluate(RuleDetector(), records, balanced=0.55)
     return {"test": figures, "data": data_figures([folder, wrist]),
-            "weak": weak_sentences(figures)}
+            "limitations": limitations(figures)}
 
 
 @pytest.fixture
@@ -53,17 +53,19 @@ def page(weights) -> str:
 
 def test_the_card_is_made_from_config_json_alone_byte_for_byte(weights):
     first = {p.name: p.read_bytes() for p in weights.iterdir()}
-    assert set(first) == {"config.json", CARD_FILE, ROC_FILE, CALIBRATION_FILE}
-    for name in (CARD_FILE, ROC_FILE, CALIBRATION_FILE):
+    made = {CARD_FILE, *(f"{name}.{kind}" for name in ("roc", "calibration")
+                         for kind in ("svg", "png"))}  # fmt: skip
+    assert set(first) == {"config.json", *made}
+    for name in made:
         (weights / name).unlink()
     assert card.main(["--weights", str(weights)]) == 0
     assert {p.name: p.read_bytes() for p in weights.iterdir()} == first
 
 
 def test_old_sentences_are_worded_anew_from_the_figures(metrics, tmp_path):
-    write_config(tmp_path, make_config({**metrics, "weak": ["An old sentence."]}), SHA)
+    write_config(tmp_path, make_config({**metrics, "limitations": ["An old sentence."]}), SHA)
     assert card.main(["--weights", str(tmp_path)]) == 0
-    assert card.read_config(tmp_path)[0].metrics["weak"] == metrics["weak"] != []
+    assert card.read_config(tmp_path)[0].metrics["limitations"] == metrics["limitations"] != []
     assert "An old sentence." not in page(tmp_path)
 
 
@@ -90,7 +92,7 @@ def test_the_shipped_results_table_is_that_of_the_shipped_config():
     ("all", "calibration", "brier_before"),
     ("robustness", "changes", "inverted", "decision_changed"),
     ("corners_only", "fracatlas", "auc"),
-    ("scope", "refused", "documents", "refused"),
+    ("ood", "refused", "documents", "refused"),
 ])
 def test_each_figure_on_the_card_follows_the_config(metrics, path):
     changed = copy.deepcopy(metrics)
@@ -109,13 +111,13 @@ def test_the_card_holds_every_section(weights):
     headings = re.findall(r"^##+ (.*)$", text, re.MULTILINE)
     for heading in (
         "Intended use", "What it says", "Results", "Operating points",
-        "Subgroups of FracAtlas films", "Calibration", "Pointing", "What stays weak", "Robustness",
-        "Scope", "Data", "Leakage", "Training", "Limits", "Reporting checklists", "Licence",
+        "Subgroups of FracAtlas films", "Calibration", "Pointing", "Limitations", "Robustness",
+        "Scope", "Data", "Leakage", "Training", "Caveats", "Reporting checklists", "Licence",
         "Citation",
     ):
         assert heading in headings
     assert "f5.png" in text and "i8.png" in text  # failures, in words
-    for sentence in json.loads((weights / "config.json").read_text())["metrics"]["weak"]:
+    for sentence in json.loads((weights / "config.json").read_text())["metrics"]["limitations"]:
         assert f"- {sentence}" in text
     assert SHA in text and "not a medical device" in text
 
@@ -166,8 +168,6 @@ def test_val_figures_are_never_passed_off_as_test_figures(metrics):
 def test_other_studies_are_shown_when_they_are_there(metrics):
     plain = make_config(metrics)
     more = copy.deepcopy(metrics)
-    more["test"]["froc"] = {"sensitivity_at_half_a_false_box": {"value": 0.61, "low": 0.5,
-                                                                "high": 0.7}}
     more["leave_one_source_out"] = {"recipe": "8 epochs", "pictures": {
         "threshold": 0.3,
         "others": {"fracatlas": {"films": 413, "fractured": 74, "auc": _figure(0.9)}},
@@ -182,7 +182,6 @@ def test_other_studies_are_shown_when_they_are_there(metrics):
     text = card.render(replace(plain, metrics=more), SHA)
     assert "3 times the recipe in short (9 epochs)" in text
     assert "| children's wrists and forearms | 48 | 14 | 0.750 (0.38–0.88) | 50 % (25–75) |" in text
-    assert "| sensitivity at half a false box | 0.610 (0.50–0.70) |" in text
     assert "| **left out** | children's wrists and forearms | 48 | 14 | – | 62 % (31–81) |" in text
     assert "| others | FracAtlas films | 413 | 74 | 0.900 (0.45–0.95) |" in text
     assert "Leave one source out" not in card.render(plain, SHA)
@@ -192,7 +191,7 @@ def _figure(value: float) -> dict[str, float]:
     return {"value": value, "low": value / 2, "high": (1 + value) / 2}
 
 
-def _trusted(metrics: dict, **checks) -> dict:
+def _checked(metrics: dict, **checks) -> dict:
     game = {"films": 9, "evidence": _figure(0.75), "plain_gradcam": _figure(0.5),
             "centre_point": _figure(0.2), "random_point": _figure(0.03)}
     froc = {"fracatlas": {
@@ -200,7 +199,7 @@ def _trusted(metrics: dict, **checks) -> dict:
         "as_shown": {"found": _figure(0.61), "false_boxes_per_film": _figure(0.3)},
         "average_precision": {"from IoU 0.1": _figure(0.49), "from IoU 0.3": _figure(0.28)},
     }}
-    trust = {
+    checked = {
         "fracatlas": {"films": 9, "pointing": {"boxes": game},
                       "by_size": {"below 0.25 %": {"films": 4, "pointing": _figure(0.56)},
                                   "from 1 %": {"films": 5, "pointing": _figure(0.91)}}},
@@ -209,25 +208,33 @@ def _trusted(metrics: dict, **checks) -> dict:
                              "raised_and_at_break": _figure(0.72)}},
     }
     more = copy.deepcopy(metrics)
-    more["test"] |= {"froc": froc, "trust": trust, "trust_figure": "trust.png"}
+    more["test"] |= {"froc": froc, "saliency": checked, "saliency_figure": "saliency.png"}
     return more
 
 
-def test_the_trust_suite_ends_in_words_a_picture_and_every_figure(metrics):
-    text = card.render(make_config(_trusted(metrics)), SHA)
-    assert "(trust.png)" in text
+def test_the_saliency_checks_end_in_words_a_picture_and_a_json(metrics):
+    text = card.render(make_config(_checked(metrics)), SHA)
+    assert "(saliency.png)" in text
     assert "lies at a fracture on 75 % (38–88) of the films; plain Grad-CAM" in text
     assert "below 0.25 % 56 % (28–78); from 1 % 91 %" in text
     assert "mark 61 % (30–80) of the fractures" in text
     assert "raises the probability on 92 % (46–96) of 8 pairs" in text
-    assert "| all, pairs" not in text and "| phantoms, all, pairs | 8 |" in text
+    assert "(saliency.json)" in text and "| phantoms" not in text  # its tables are in the JSON
+
+
+def test_every_figure_of_regions_and_saliency_is_in_the_json(metrics, tmp_path):
+    more = _checked(metrics)
+    write_config(tmp_path, make_config(more), SHA)
+    card.write_card(tmp_path)
+    tables = json.loads((tmp_path / "saliency.json").read_text())
+    assert tables == {"split": "test", "regions": more["test"]["froc"],
+                      "saliency": more["test"]["saliency"]}
 
 
 def test_published_detectors_stand_beside_the_regions_with_what_differs(metrics):
-    text = card.render(make_config(_trusted(metrics)), SHA)
+    text = card.render(make_config(_checked(metrics)), SHA)
     row = next(line for line in text.splitlines() if "detectors published" in line)
     assert "0.40 to 0.48" in row and "IoU 0.5" in row and "another" in row
-    assert "| from IoU 0.3 | 0.280 (0.14–0.64) |" in text
 
 
 @pytest.mark.parametrize(
@@ -241,17 +248,17 @@ def test_the_card_says_what_training_starts_from(metrics, init, words):
 
 
 def test_a_second_training_is_reported_or_its_absence_is(metrics):
-    assert "was not measured" in card.render(make_config(_trusted(metrics)), SHA)
+    assert "was not measured" in card.render(make_config(_checked(metrics)), SHA)
     second = {"same_place": _figure(0.66), "rank_correlation": _figure(0.8)}
-    text = card.render(make_config(_trusted(metrics, second_training=second)), SHA)
+    text = card.render(make_config(_checked(metrics, second_training=second)), SHA)
     assert "same place on 66 % (33–83) of 9 films" in text and "was not measured" not in text
 
 
 def test_weights_drawn_anew_are_judged_by_their_correlation(metrics):
     for value, said in ((0.3, "comes from what was learned"), (0.8, "from the film itself")):
         drawn = {"down to fusion": {"value": -value, "low": -value, "high": 0.0}}
-        checks = {"rank_correlation_with_weights_drawn_anew": drawn}
-        assert said in card.render(make_config(_trusted(metrics, **checks)), SHA)
+        checks = {"parameter_randomisation": drawn}
+        assert said in card.render(make_config(_checked(metrics, **checks)), SHA)
 
 
 def test_what_the_leakage_check_found_is_on_the_card(metrics):
@@ -265,10 +272,10 @@ def test_what_the_leakage_check_found_is_on_the_card(metrics):
 
 def test_the_commands_measure_every_figure_that_is_on_the_card(metrics):
     """What --outside and --second measured is lost by a command without them."""
-    plain = card.render(make_config(_trusted(metrics)), SHA)
+    plain = card.render(make_config(_checked(metrics)), SHA)
     assert "--outside" not in plain and "--second" not in plain
-    more = _trusted(metrics, second_training={"same_place": _figure(0.66)})
-    refused = more["test"]["scope"]["refused"]
+    more = _checked(metrics, second_training={"same_place": _figure(0.66)})
+    refused = more["test"]["ood"]["refused"]
     refused[f"{FOLDER_KIND}multiregion"] = {"pictures": 31, "refused": _figure(0.7)}
     text = card.render(make_config(more), SHA)
     command = "python -m detector.training.evaluation.{} --weights"
@@ -286,14 +293,14 @@ def test_deletion_and_insertion_are_told_whichever_map_they_favour(metrics):
                                              "random": 0.64}),
                                ("insertion", {"evidence": 0.33, "plain_gradcam": 0.37,
                                               "random": 0.17}))}
-    text = card.render(make_config(_trusted(metrics, **checks)), SHA)
+    text = card.render(make_config(_checked(metrics, **checks)), SHA)
     (line,) = [line for line in text.splitlines() if line.startswith("- Mean P(fracture)")]
     for value in ("0.510", "0.530", "0.640", "0.330", "0.370", "0.170"):
         assert value in line
 
 
 def test_free_response_without_intact_films_is_said_to_flatter(metrics):
-    more = _trusted(metrics)
+    more = _checked(metrics)
     assert "flatter" not in card.render(make_config(more), SHA)
     more["test"]["froc"]["fracatlas"]["films"] = more["test"]["fracatlas"]["fractured"]
     assert "No normal film is among them" in card.render(make_config(more), SHA)

@@ -12,14 +12,13 @@ import pytest
 from detector.io.radiograph import load_radiograph
 from detector.model.hub import shipped_weights
 from detector.model.weights import read_weights, write_config
-from detector.training.card.limitations import weak_sentences
-from detector.training.evaluation import evaluate, robustness
-from detector.training.evaluation import saliency as trust
+from detector.training.card.limitations import limitations
+from detector.training.evaluation import evaluate, robustness, saliency
 from detector.training.evaluation.metrics import chance_calibration_error
 from detector.training.evaluation.predictions import (
     films_of,
-    read_record,
-    read_records,
+    predict_record,
+    predict_records,
     some_films,
     source_of,
 )
@@ -54,14 +53,14 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def readings(folder):
-    done, broken = read_records(RuleDetector(), films_of([folder], "val"), workers=2)
+def predictions(folder):
+    done, broken = predict_records(RuleDetector(), films_of([folder], "val"), workers=2)
     assert broken == []
     return done
 
 
-def test_figures_of_a_source_by_hand(readings):
-    figures = summarise_source(readings, thresholds(CALIBRATION, 0.55))
+def test_figures_of_a_source_by_hand(predictions):
+    figures = summarise_source(predictions, thresholds(CALIBRATION, 0.55))
     assert (figures["films"], figures["fractured"]) == (15, 6)
     points = figures["operating_points"]
     assert points["rule_out"]["confusion"] == {
@@ -77,7 +76,7 @@ def test_figures_of_a_source_by_hand(readings):
     assert decided["decisions"]["uncertain"] == {"films": 3, "fractured": 1}
     assert decided["decisions"]["no fracture seen"] == {"films": 7, "fractured": 1}
     assert (decided["films"], decided["errors"]) == (12, 2)
-    assert decided["share"]["value"] == pytest.approx(12 / 15)
+    assert decided["proportion"]["value"] == pytest.approx(12 / 15)
     assert decided["error"]["value"] == pytest.approx(2 / 12, abs=1e-4)
 
     assert figures["pointing"]["value"] == figures["pointing_strict"]["value"]
@@ -91,8 +90,8 @@ def test_figures_of_a_source_by_hand(readings):
     assert figures["auc"]["low"] < figures["auc"]["value"] < figures["auc"]["high"]
 
 
-def test_subgroups_follow_the_table_of_the_set(readings):
-    groups = summarise_source(readings, thresholds(CALIBRATION, None))["subgroups"]
+def test_subgroups_follow_the_table_of_the_set(predictions):
+    groups = summarise_source(predictions, thresholds(CALIBRATION, None))["subgroups"]
     assert groups["without hardware"]["films"] == 14
     assert groups["hand"]["films"] == groups["hand"]["fractured"] == 6
     assert "auc" not in groups["hand"]  # one class only
@@ -100,27 +99,27 @@ def test_subgroups_follow_the_table_of_the_set(readings):
     assert "leg" not in groups
 
 
-def test_before_calibration_is_the_plain_sigmoid_of_the_logit(readings):
-    one = next(r for r in readings if r.record.path.name == "f1.png")
+def test_before_calibration_is_the_plain_sigmoid_of_the_logit(predictions):
+    one = next(r for r in predictions if r.record.path.name == "f1.png")
     assert CALIBRATION.image.probability(one.logit) == pytest.approx(one.probability)
-    figures = summarise_source(readings, thresholds(CALIBRATION, None))["calibration"]
-    labels = np.array([r.record.fractured for r in readings])
-    after = np.array([r.probability for r in readings])
-    before = 1 / (1 + np.exp(-np.array([r.logit for r in readings])))
+    figures = summarise_source(predictions, thresholds(CALIBRATION, None))["calibration"]
+    labels = np.array([r.record.fractured for r in predictions])
+    after = np.array([r.probability for r in predictions])
+    before = 1 / (1 + np.exp(-np.array([r.logit for r in predictions])))
     for when, said in (("before", before), ("after", after)):
         by_hand = np.mean((said - labels) ** 2)
         assert figures[f"brier_{when}"]["value"] == pytest.approx(by_hand, abs=1e-4)
     assert figures["ece_before"]["value"] != figures["ece_after"]["value"]
 
 
-def test_unranked_films_get_no_auc(readings):
-    figures = summarise(readings, thresholds(CALIBRATION, None), ranked=False)
+def test_unranked_films_get_no_auc(predictions):
+    figures = summarise(predictions, thresholds(CALIBRATION, None), ranked=False)
     assert "auc" not in figures and "calibration" not in figures
     assert {"sensitivity", "specificity"} <= set(figures["operating_points"]["rule_out"])
 
 
-def test_failures_in_words(readings):
-    missed, alarms = failures(readings)["missed"], failures(readings)["false_alarms"]
+def test_failures_in_words(predictions):
+    missed, alarms = failures(predictions)["missed"], failures(predictions)["false_alarms"]
     assert [f["film"] for f in missed] == ["f5.png"]
     assert [f["film"] for f in alarms] == ["i8.png"]
     share = 100 * BOX[2] * BOX[3] / (SHAPE[0] * SHAPE[1])
@@ -133,8 +132,8 @@ def test_a_role_is_a_source_of_its_own(tmp_path):
     write_set(tmp_path / "multiregion_pictures", rows)
     records = films_of([tmp_path / "multiregion_pictures"], "val")
     assert sorted(source_of(r) for r in records) == ["other", "wrist"]
-    reading = read_record(RuleDetector(), records[0])
-    assert reading.hit is None and reading.strict is None
+    one = predict_record(RuleDetector(), records[0])
+    assert one.hit is None and one.strict is None
 
 
 def test_only_the_asked_split_is_read_and_a_folder_without_splits_whole(tmp_path):
@@ -156,7 +155,7 @@ def test_a_broken_film_is_counted_and_stops_nothing(tmp_path):
     folder = write_set(tmp_path / "set", ROWS)
     whole = (folder / "images" / "i0.png").read_bytes()
     (folder / "images" / "i0.png").write_bytes(whole[:20])
-    done, broken = read_records(RuleDetector(), films_of([folder], "val"))
+    done, broken = predict_records(RuleDetector(), films_of([folder], "val"))
     assert [r.path.name for r in broken] == ["i0.png"]
     assert len(done) == len(ROWS) - 1
 
@@ -178,11 +177,11 @@ def test_everything_lands_in_config_json_and_on_the_card(folder, tmp_path, monke
     assert of_val["fracatlas"]["operating_points"]["balanced"]["threshold"] == 0.55
     assert of_val["all"]["films"] == 15 and of_val["all"]["unreadable"] == 0
     assert set(of_val["robustness"]["changes"]) == set(robustness.CHANGES)
-    assert of_val["scope"]["refused"]["coloured charts"]["refused"]["value"] == 1.0
-    assert of_val["scope"]["refused"]["documents"]["refused"]["value"] == 0.0
+    assert of_val["ood"]["refused"]["coloured charts"]["refused"]["value"] == 1.0
+    assert of_val["ood"]["refused"]["documents"]["refused"]["value"] == 0.0
     assert of_val["corners_only"]["fracatlas"]["films"] == 15
     assert config["metrics"]["data"]["sources"]["fracatlas"]["val"] == {"films": 15, "fractured": 6}
-    assert "weak" not in config["metrics"]  # only the test split says what stays weak
+    assert "limitations" not in config["metrics"]  # only the test split states limitations
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures == {name: of_val[name] for name in figures}
     assert "FracAtlas films" in (weights / "README.md").read_text()
@@ -268,12 +267,12 @@ def test_intact_crops_keep_clear_of_every_box():
     film[film == 255] = 254
     film[110:130, 70:90] = 255  # only the fracture is that white
     boxes = np.array([[70.0, 110.0, 20.0, 20.0]])
-    crops = [robustness.intact_crop(film, boxes, np.random.default_rng(s)) for s in range(20)]
+    crops = [robustness.normal_crop(film, boxes, np.random.default_rng(s)) for s in range(20)]
     found = [crop for crop in crops if crop is not None]
     assert len(found) == 20
     assert all(crop.max() < 255 and min(crop.shape) >= 32 for crop in found)
     everywhere = np.array([[0.0, 0.0, 240.0, 300.0]])
-    assert robustness.intact_crop(film, everywhere, np.random.default_rng(0)) is None
+    assert robustness.normal_crop(film, everywhere, np.random.default_rng(0)) is None
 
 
 def test_a_source_that_can_be_read_from_its_crops_is_found_out(tmp_path):
@@ -299,7 +298,7 @@ def test_the_changes_can_be_measured_alone(folder, monkeypatch, capsys):
     assert figures["films"] == 2 and set(figures["changes"]) == set(robustness.CHANGES)
 
 
-@pytest.mark.parametrize("command", [evaluate, robustness, trust])
+@pytest.mark.parametrize("command", [evaluate, robustness, saliency])
 def test_a_wrong_folder_is_said_in_a_sentence_by_every_command(command, tmp_path, capsys):
     assert command.main(["--data", str(tmp_path / "nowhere")]) == 2
     assert "nowhere is not a folder" in capsys.readouterr().err
@@ -320,25 +319,25 @@ def test_weak_figures_become_sentences_with_their_figure():
     strong = {"fracatlas": {"auc": figure(0.96), "pointing": figure(0.9), "films": 400,
                             "calibration": {"ece_after": figure(0.03)}},
               "robustness": {"changes": {"inverted": {"decision_reversed": figure(0.01)}}}}
-    assert weak_sentences(strong) == []
-    weak = {
+    assert limitations(strong) == []
+    missed = {
         "fracatlas": {"auc": figure(0.96), "pointing": figure(0.71),
                       "subgroups": {"hip": {"films": 40, "fractured": 9, "auc": figure(0.8)},
                                     "leg": {"films": 40, "fractured": 3, "auc": figure(0.5)}}},
         "wrist": {"auc": figure(0.74)},
         "robustness": {"changes": {"inverted": {"decision_reversed": figure(0.2)}}},
     }
-    text = "\n".join(weak_sentences(weak))
-    assert "71 % of fractured films (95 % interval 61 to 76 %); the mark was 85 %" in text
+    text = "\n".join(limitations(missed))
+    assert "71 % of fractured films (95 % interval 61 to 76 %); the target was 85 %" in text
     assert "On children's wrists and forearms, the AUC is 0.74 (95 % interval 0.64 to 0.79)" in text
     assert "hip: AUC 0.80" in text and "leg" not in text
     assert "inverted gets the opposite verdict in 20 % of films" in text
     close = {"fracatlas": {"pointing": figure(0.848)},
-             "scope": {"accepted": {"other": figure(0.8)}},
-             "intact_crops": {"sources": {"wrist": {"crops": 30, "fracture_likely": figure(0.34)},
+             "ood": {"accepted": {"other": figure(0.8)}},
+             "normal_crops": {"sources": {"wrist": {"crops": 30, "fracture_likely": figure(0.34)},
                                           "other": {"crops": 7, "fracture_likely": figure(0.4)}}}}
-    text = "\n".join(weak_sentences(close))
-    assert "in 84.8 % of fractured films" in text and "the mark was 85 %" in text
+    text = "\n".join(limitations(close))
+    assert "in 84.8 % of fractured films" in text and "the target was 85 %" in text
     assert "Of other fractured films from the web, 20 % are refused as out of scope" in text
     assert "(95 % interval 15 to 30 %)" in text
     assert text.count("called 'fracture likely' in") == 1 and "in 34 %" in text
@@ -356,7 +355,7 @@ def test_an_operating_point_that_keeps_less_than_it_promised_is_weak():
     def of(source, *groups):
         figures = {"operating_points": source}
         figures["subgroups"] = {str(i): {"operating_points": g} for i, g in enumerate(groups)}
-        return "\n".join(weak_sentences({"fracatlas": figures}))
+        return "\n".join(limitations({"fracatlas": figures}))
 
     kept, missed = point(0.96, 70, 1.0), point(0.8, 25, 0.92)
     assert of(kept) == ""
@@ -374,8 +373,8 @@ def test_few_films_that_exact_probabilities_would_scatter_as_much_on_are_not_cal
         chance = chance_calibration_error(rows)
         return {"wrist": {"calibration": {"ece_after": error, "ece_by_chance": chance}}}
 
-    assert weak_sentences(figures(3)) == []
-    (sentence,) = weak_sentences(figures(300))
+    assert limitations(figures(3)) == []
+    (sentence,) = limitations(figures(300))
     assert "off by 14 percentage points on average" in sentence
     assert "exact probabilities would show 2 on" in sentence
 
@@ -386,7 +385,7 @@ def test_a_small_subgroup_is_weak_when_its_whole_interval_lies_below_the_rest():
 
     figures = {"fracatlas": {"auc": {"value": 0.96, "low": 0.9, "high": 1.0},
                              "subgroups": {"oblique": group(0.52, 0.8), "hip": group(0.8, 1.0)}}}
-    (sentence,) = weak_sentences(figures)
+    (sentence,) = limitations(figures)
     assert "oblique: AUC 0.52" in sentence and "5 fractured" in sentence
 
 

@@ -12,10 +12,10 @@ from detector.training.data.records import FilmRecord
 from detector.training.evaluation.localisation import (
     GAMES,
     chance,
+    fracture_mask,
     map_overlap,
     pixel_counts,
     pixel_precision,
-    places_mask,
     play,
     region_overlap,
     size_class,
@@ -63,22 +63,22 @@ def test_a_random_point_wins_its_share_of_pixels() -> None:
 
 def test_mask_of_the_outline_or_else_of_the_box() -> None:
     # Their areas and up to half a pixel around.
-    assert 100 <= places_mask(_record(), SHAPE).sum() <= 100 + 52 / 2
-    assert 200 <= places_mask(_record((None,)), SHAPE).sum() <= 200 + 60 / 2 + 1
+    assert 100 <= fracture_mask(_record(), SHAPE).sum() <= 100 + 52 / 2
+    assert 200 <= fracture_mask(_record((None,)), SHAPE).sum() <= 200 + 60 / 2 + 1
 
 
 def test_overlaps() -> None:
     record = _record((None,))
     assert region_overlap((), record) == 0
     assert region_overlap((Region(20, 30, 10, 10, 0.9),), record) == pytest.approx(0.5)
-    mask = places_mask(record, SHAPE)
+    mask = fracture_mask(record, SHAPE)
     assert map_overlap(mask.astype(float), mask, 0.5) == 1
     assert map_overlap(np.ones(SHAPE), mask, 0.5) == pytest.approx(mask.mean())
     assert map_overlap(np.zeros(SHAPE), np.zeros(SHAPE, bool), 0.5) == 0
 
 
 def test_area_of_the_pixel_curve() -> None:
-    mask = places_mask(_record(), SHAPE)
+    mask = fracture_mask(_record(), SHAPE)
     assert pixel_precision(pixel_counts(mask.astype(float), mask))[2] == pytest.approx(1)
     flat = pixel_precision(pixel_counts(np.full(SHAPE, 0.2), mask))[2]
     assert flat == pytest.approx(mask.mean())

@@ -1,4 +1,4 @@
-"""The whole trust suite on a few phantoms and a network of random weights."""
+"""All saliency checks on a few phantoms and a network of random weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from detector.model.weights import read_weights, write_weights
 from detector.phantom import FractureSpec, draw_phantom
 from detector.predictor import FractureDetector
-from detector.training.evaluation import saliency as trust
+from detector.training.evaluation import saliency
 from detector.training.evaluation.phantom_pairs import Pair, pair_figures, read_pairs
 from tests.support.tiny import tiny_model
 
@@ -60,8 +60,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         read_pairs, views=["forearm"], kinds=["oblique", "hairline"], displacements=[0.3],
         size=SMALL,
     )  # fmt: skip
-    monkeypatch.setattr(trust, "read_pairs", pairs)
-    monkeypatch.setattr(trust, "QUICK", trust.Effort(films=2, limbs=2))
+    monkeypatch.setattr(saliency, "read_pairs", pairs)
+    monkeypatch.setattr(saliency, "QUICK", saliency.Effort(films=2, limbs=2))
 
 
 def _estimates(figures: object) -> list[dict]:
@@ -78,15 +78,15 @@ def test_the_command_prints_a_table_and_writes_figures(
     other = tiny_model(seed=1)
     write_weights(tmp_path / "second", other.network, other.ood, other.config)
     out = tmp_path / "out"
-    code = trust.main(
+    code = saliency.main(
         ["--weights", str(weights), "--data", str(films), "--split", "val", "--quick",
          "--second", str(tmp_path / "second"), "--out", str(out), "--write"]
     )  # fmt: skip
     assert code == 0
-    report = json.loads((out / "trust.json").read_text())
-    assert (out / "trust.png").read_bytes().startswith(b"\x89PNG")
+    report = json.loads((out / "saliency.json").read_text())
+    assert (out / "saliency.png").read_bytes().startswith(b"\x89PNG")
 
-    source = report["trust"][films.name]
+    source = report["saliency"][films.name]
     assert source["films"] == 3
     for game in ("boxes", "boxes_strict", "outlines", "outlines_strict"):
         assert source["pointing"][game]["films"] == 3
@@ -96,10 +96,10 @@ def test_the_command_prints_a_table_and_writes_figures(
     chances = [source["pointing"][g]["random_point"]["value"] for g in ("boxes", "boxes_strict")]
     assert 0 < chances[1] < chances[0] < 1
     assert sum(group["films"] for group in source["by_size"].values()) == 3
-    checks = report["trust"]["checks"]
+    checks = report["saliency"]["checks"]
     assert checks["films"] == 2 and "second_training" in checks
-    assert set(checks["film_changed"]) == set(trust_changes())
-    assert report["trust"]["phantoms"]["all"]["pairs"] == 4
+    assert set(checks["film_changed"]) == set(changes())
+    assert report["saliency"]["phantoms"]["all"]["pairs"] == 4
     boxes = report["froc"][films.name]
     assert boxes["films"] == 5 and boxes["fractures"] == 3
 
@@ -110,15 +110,15 @@ def test_the_command_prints_a_table_and_writes_figures(
         assert figure["low"] - 1e-4 <= figure["value"] <= figure["high"] + 1e-4
     assert "pointing, boxes, evidence" in capsys.readouterr().out
 
-    assert (weights / "trust.png").read_bytes().startswith(b"\x89PNG")
+    assert (weights / "saliency.png").read_bytes().startswith(b"\x89PNG")
     kept = read_weights(weights).config.metrics["val"]
-    assert kept["trust_figure"] == "trust.png"
-    assert kept["trust"][films.name]["pointing"] == source["pointing"]
+    assert kept["saliency_figure"] == "saliency.png"
+    assert kept["saliency"][films.name]["pointing"] == source["pointing"]
     assert kept["froc"][films.name]["found"] == boxes["found"]
     assert '"curve"' not in json.dumps(kept)
 
 
-def trust_changes() -> tuple[str, ...]:
+def changes() -> tuple[str, ...]:
     from detector.training.evaluation.faithfulness import CHANGES
 
     return CHANGES
@@ -129,19 +129,19 @@ def test_films_without_places_have_nothing_to_be_measured_on(films: Path) -> Non
 
     intact = [record for record in read_manifest(films) if not record.fractured]
     with pytest.raises(ValueError, match="boxed fracture"):
-        trust.trust_report(FractureDetector(tiny_model()), intact)
+        saliency.saliency_report(FractureDetector(tiny_model()), intact)
 
 
 def test_a_wrong_folder_is_said_in_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert trust.main(["--data", str(tmp_path / "nowhere"), "--split", "val"]) == 2
+    assert saliency.main(["--data", str(tmp_path / "nowhere"), "--split", "val"]) == 2
     assert "nowhere is not a folder" in capsys.readouterr().err
 
 
 def test_figures_of_a_part_are_not_kept(films: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        trust.main(["--data", str(films), "--films", "2", "--write"])
+        saliency.main(["--data", str(films), "--films", "2", "--write"])
     assert "leave --films out" in capsys.readouterr().err
 
 
