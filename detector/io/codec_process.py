@@ -46,6 +46,7 @@ def decode_frame(header: dict[str, Any], stream: bytes) -> np.ndarray:
     from pydicom.dataset import FileMetaDataset
     from pydicom.encaps import encapsulate
     from pydicom.pixels import pixel_array
+    from pydicom.uid import RLELossless
 
     frame = Dataset()
     frame.file_meta = FileMetaDataset()
@@ -54,7 +55,11 @@ def decode_frame(header: dict[str, Any], stream: bytes) -> np.ndarray:
         setattr(frame, keyword, value)
     frame.PixelData = encapsulate([stream])
     frame["PixelData"].is_undefined_length = True
-    return pixel_array(frame, index=0, decoding_plugin=header["plugin"])
+    # RLE keeps the stored cells as they are, so that the caller cuts off their unused bits.
+    unused = header["syntax"] != RLELossless
+    return pixel_array(
+        frame, index=0, decoding_plugin=header["plugin"], correct_unused_bits=unused
+    )
 
 
 def decode_apart(

@@ -1,41 +1,34 @@
 """DICOM: from the file's bytes to grey levels, with nothing of the patient kept.
 
-pydicom reads the header and its plugins decode the pixels. Only the elements named here are read;
-names, dates and identifiers are skipped unread. Everything that a hostile header could blow up
-(deflate, element counts, declared sizes) is bounded before it is believed.
+pydicom's plugins decode the pixels; `dicom_header.py` reads the header.
 """
 
 from __future__ import annotations
 
-import io
 import logging
-import zlib
 from typing import Any
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.filereader import data_element_generator, read_dataset, read_partial
 from pydicom.pixels import pixel_array
 from pydicom.pixels.processing import apply_color_lut
-from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
-    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    RLELossless,
 )
 
 from detector.errors import (
     FilmTooLarge,
-    NoPixels,
     RadiographError,
     SeveralFrames,
     UnreadableFilm,
     UnsupportedFilm,
 )
 from detector.io.codecs import decode_compressed, syntax_name
+from detector.io.dicom_header import OVERLAY_BIT, read_header
 from detector.io.dicom_intensity import eight_bits, grey_levels, numbers
 from detector.io.intensity import from_uint8
 from detector.io.limits import Limits
@@ -45,25 +38,6 @@ from detector.io.picture import Decoded, flatten
 silence(name for name in logging.root.manager.loggerDict if name.startswith("pydicom"))
 
 UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
-
-# A film has a few hundred elements; reading stops at this many read calls.
-MAX_READS = 400_000
-
-_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
-_KEYWORDS = (
-    "SpecificCharacterSet", "SOPClassUID", "Modality", "PresentationIntentType", "BodyPartExamined",
-    "ViewPosition", "Laterality", "ImageLaterality", "SamplesPerPixel",
-    "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns",
-    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue",
-    "PixelPaddingRangeLimit", "WindowCenter", "WindowWidth", "RescaleIntercept", "RescaleSlope",
-    "VOILUTFunction", "ModalityLUTSequence", "VOILUTSequence", "ExtendedOffsetTable",
-    "ExtendedOffsetTableLengths", "RedPaletteColorLookupTableDescriptor",
-    "GreenPaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableDescriptor",
-    "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
-    "BluePaletteColorLookupTableData",
-)  # fmt: skip
-_OVERLAY_BIT = 0x60000102
-_WANTED = [Tag(keyword) for keyword in _KEYWORDS] + [Tag(_OVERLAY_BIT), *map(Tag, _PIXELS)]
 
 # Only the standard's own words are repeated: a free text in such a field could name a patient.
 _WORDS = {
@@ -82,16 +56,8 @@ _WORDS = {
 }  # fmt: skip
 
 
-class _Metered(io.BytesIO):
-    """The file's bytes, with a bounded number of reads, so that no header can read forever."""
-
-    reads = 0
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self.reads += 1
-        if self.reads > MAX_READS:
-            raise FilmTooLarge("The DICOM header is far too long. Export the film again.")
-        return super().read(size)
+# Presentation LUT shape -> the photometric interpretation that it goes with (PS3.3, C.8.11.1).
+_SHAPES = {"IDENTITY": "MONOCHROME2", "INVERSE": "MONOCHROME1"}
 
 
 def read_dicom(data: bytes, limits: Limits, frame: int | None = None) -> Decoded:
@@ -109,7 +75,7 @@ def read_dicom(data: bytes, limits: Limits, frame: int | None = None) -> Decoded
         RadiographError: one of its subclasses, by cause; `SeveralFrames` asks for a frame.
     """
     try:
-        dataset, stored_as = _read_header(data, limits)
+        dataset, stored_as = read_header(data, limits)
         return _read_pixels(dataset, stored_as, limits, frame)
     except RadiographError:
         raise
@@ -122,60 +88,6 @@ def read_dicom(data: bytes, limits: Limits, frame: int | None = None) -> Decoded
         raise UnreadableFilm(
             "The DICOM file is damaged and could not be read. Export the film again."
         ) from None
-
-
-def _read_header(data: bytes, limits: Limits) -> tuple[Dataset, UID]:
-    """The wanted elements up to the pixels, inflated, and the file's transfer syntax."""
-    preamble = 132 if data[128:132] == b"DICM" else 0
-    source = _Metered(data)
-    source.seek(preamble)
-    meta = FileMetaDataset()
-    for element in data_element_generator(
-        source, False, True, stop_when=lambda tag, vr, length: tag.group != 2
-    ):
-        if element.tag == 0x00020010:
-            meta[element.tag] = element
-    stored_as = meta.get("TransferSyntaxUID")
-    if stored_as == DeflatedExplicitVRLittleEndian:
-        inflated = _inflate(data, source.tell(), limits)
-        dataset = read_dataset(
-            _Metered(inflated), False, True, stop_when=_past_pixels, specific_tags=_WANTED
-        )
-        dataset.set_original_encoding(False, True)
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    else:
-        source.seek(0)
-        dataset = read_partial(source, stop_when=_past_pixels, force=True, specific_tags=_WANTED)
-        if "TransferSyntaxUID" in dataset.file_meta:
-            meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
-        else:
-            implicit, little = dataset.original_encoding
-            explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-            meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
-    dataset.file_meta = meta
-    if not any(tag in dataset for tag in _PIXELS):
-        if not preamble and "Rows" not in dataset:
-            raise UnreadableFilm(
-                "This is not a film: it looks like an unknown or damaged file. Choose a JPEG, "
-                "PNG, TIFF, BMP, WebP or DICOM file."
-            )
-        raise NoPixels(
-            "The DICOM file holds no picture (it may be a report, a presentation state or a "
-            "directory). Choose the file of the film itself."
-        )
-    return dataset, stored_as or meta.TransferSyntaxUID
-
-
-def _past_pixels(tag: int, vr: str | None, length: int) -> bool:
-    return tag > 0x7FE00010
-
-
-def _inflate(data: bytes, start: int, limits: Limits) -> bytes:
-    """The deflated rest of the file, at most `limits.max_bytes` of it."""
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = stream.decompress(memoryview(data)[start:], limits.max_bytes + 1)
-    limits.check_bytes(len(inflated))
-    return inflated
 
 
 def _read_pixels(dataset: Dataset, stored_as: UID, limits: Limits, frame: int | None) -> Decoded:
@@ -202,8 +114,7 @@ def _read_pixels(dataset: Dataset, stored_as: UID, limits: Limits, frame: int | 
         warnings.append("The file does not say how its grey levels are meant; high was bright.")
     dataset.PhotometricInterpretation = photometric
     dataset.SamplesPerPixel = samples
-    if "PixelRepresentation" not in dataset:
-        dataset.PixelRepresentation = 0
+    _complete(dataset, rows * columns * samples * frames)
     if "NumberOfFrames" in dataset:
         dataset.NumberOfFrames = frames
 
@@ -233,11 +144,60 @@ def _read_pixels(dataset: Dataset, stored_as: UID, limits: Limits, frame: int | 
     if stored.ndim == 3:
         grey, facts["colourfulness"] = flatten(eight_bits(stored, bits), warnings)
         return from_uint8(grey), facts, warnings
-    overlay = numbers(dataset, _OVERLAY_BIT)
-    if stored.dtype.kind == "u" and overlay and overlay[0] >= bits:
-        stored = stored & ((1 << bits) - 1)  # an overlay drawn in the unused high bits
-    pixels, window, more = grey_levels(stored, dataset, photometric == "MONOCHROME1")
-    return pixels, facts | window, warnings + more
+    stored = _used_bits(stored, dataset)
+    pixels, window, more = grey_levels(stored, dataset, _is_inverted(dataset, photometric))
+    return pixels, facts | window, [*warnings, *more, *_contradictions(dataset, photometric)]
+
+
+def _complete(dataset: Dataset, values: int) -> None:
+    """Add what the header lacks of the pixels' form, as their number of bytes tells it."""
+    if "BitsAllocated" not in dataset and "PixelData" in dataset and values:
+        dataset.BitsAllocated = 16 if len(dataset.PixelData) >= 2 * values else 8
+    if not _whole(dataset, "BitsStored"):
+        dataset.BitsStored = _whole(dataset, "BitsAllocated", 8)
+    if "HighBit" not in dataset:
+        dataset.HighBit = dataset.BitsStored - 1
+    if "PixelRepresentation" not in dataset:
+        dataset.PixelRepresentation = 0
+
+
+def _used_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Integers with the unused bits of each cell taken away (PS3.5, 8.1.1): overlays and the like.
+
+    A decoder hands over values without such bits, but for an overlay drawn above them.
+    """
+    bits, high = _whole(dataset, "BitsStored"), _whole(dataset, "HighBit")
+    plain = dataset.file_meta.TransferSyntaxUID in (*UNCOMPRESSED, RLELossless)
+    if stored.dtype.kind not in "iu" or not 0 < bits < 8 * stored.dtype.itemsize:
+        return stored
+    if not plain:
+        overlay = numbers(dataset, OVERLAY_BIT)
+        drawn = stored.dtype.kind == "u" and overlay and overlay[0] >= bits
+        return stored & ((1 << bits) - 1) if drawn else stored
+    up = max(0, 8 * stored.dtype.itemsize - 1 - high)
+    # Up to the cell's top and down again, which takes the sign along.
+    return (stored << up) >> (8 * stored.dtype.itemsize - bits)
+
+
+def _is_inverted(dataset: Dataset, photometric: str) -> bool:
+    """Whether low values are bright. The shape of the presentation LUT, the last step before the
+    eye, decides where there is one (PS3.3, C.11.6), as in dcmtk and Weasis."""
+    shape = dataset.get("PresentationLUTShape")
+    return shape == "INVERSE" if shape in _SHAPES else photometric == "MONOCHROME1"
+
+
+def _contradictions(dataset: Dataset, photometric: str) -> list[str]:
+    """What the header asks of whoever shows the film, and a reader should know."""
+    said = []
+    usual = _SHAPES.get(dataset.get("PresentationLUTShape"), photometric)
+    if photometric in _SHAPES.values() and usual != photometric:
+        said.append(
+            "The header contradicts itself about which grey levels are bright. Look whether bone "
+            "is bright."
+        )
+    if dataset.get("ShutterShape"):
+        said.append("The header asks for parts of the film to be covered; all of it was read.")
+    return said
 
 
 def _decode(dataset: Dataset, frame: int, frames: int, limits: Limits) -> np.ndarray:
@@ -246,7 +206,8 @@ def _decode(dataset: Dataset, frame: int, frames: int, limits: Limits) -> np.nda
     if syntax not in UNCOMPRESSED:
         return decode_compressed(dataset, frame, frames, limits)
     try:
-        return pixel_array(dataset, index=frame)
+        # pydicom would cut bits off as if the highest were always the one below `BitsStored`.
+        return pixel_array(dataset, index=frame, correct_unused_bits=False)
     except MemoryError:
         raise
     except Exception:

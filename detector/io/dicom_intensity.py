@@ -13,10 +13,14 @@ from typing import Any
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
 from detector.errors import UnsupportedFilm
-from detector.io.intensity import from_numbers, histogram, robust_range
+from detector.io.dicom_tables import read_table
+from detector.io.intensity import from_numbers, histogram, percentiles, robust_range
+
+# A window that leaves less of the grey range than this, between nearly all of the film's pixels,
+# shows black or white and no bone.
+LEAST_SPREAD = 0.1
 
 Mapping = tuple[np.ndarray, dict[str, Any]]  # grey level per table entry; what made it
 
@@ -60,14 +64,13 @@ def grey_levels(
 
     values = _rescaled(ramp, dataset, warnings)
     offered = _windows(dataset)
-    there = counts > 0
-    several = np.count_nonzero(there) > 1
-    for mapping in _own_mappings(values, dataset, offered, warnings):
-        if not several or np.ptp(mapping[0][there]) > 0:
-            break
-        warnings.append("The file's own window shows nothing; another range was used instead.")
-    else:
-        mapping = _by_range(stored.dtype, values, counts, dataset)
+    mapping = _by_range(stored.dtype, ramp if values is None else values, counts, dataset)
+    if values is not None:  # a window is in units of the modality table: without it, none
+        for own in _own_mappings(values, dataset, offered, warnings):
+            if _spread(own, counts) >= LEAST_SPREAD or not _spread(mapping, counts):
+                mapping = own
+                break
+            warnings.append("The file's own window shows nothing; another range was used instead.")
     table, fact = mapping
     if inverted:
         table = 1 - table
@@ -86,21 +89,29 @@ def _padding(ramp: np.ndarray, dataset: Dataset) -> np.ndarray:
     return (ramp >= low) & (ramp <= high)
 
 
-def _rescaled(ramp: np.ndarray, dataset: Dataset, warnings: list[str]) -> np.ndarray:
-    """The modality LUT or rescale slope and intercept, on every stored value."""
+def _spread(mapping: Mapping, counts: np.ndarray) -> float:
+    """How much of the grey range the film fills, from its 0.1th to its 99.9th percentile."""
+    low, high = percentiles(mapping[0], counts)
+    return high - low
+
+
+def _rescaled(ramp: np.ndarray, dataset: Dataset, warnings: list[str]) -> np.ndarray | None:
+    """The modality LUT or rescale slope and intercept, on every stored value; None where the file
+    has a LUT that cannot be used."""
+    if dataset.get("ModalityLUTSequence"):
+        table = read_table(dataset, "ModalityLUTSequence", signed=bool(ramp.min() < 0))
+        if table is not None:
+            return table.look_up(ramp)
+        warnings.append(
+            "The file's modality table is damaged and was ignored, and its window with it."
+        )
+        return None
     slope = numbers(dataset, "RescaleSlope") or [1.0]
-    has_table = bool(dataset.get("ModalityLUTSequence"))
-    if not has_table and not (0 < abs(slope[0]) < 1e30):
+    if not (0 < abs(slope[0]) < 1e30):
         warnings.append("The file's rescale slope is not usable and was ignored.")
         return ramp.astype(np.float64)
-    if not has_table:
-        intercept = numbers(dataset, "RescaleIntercept") or [0.0]
-        return ramp.astype(np.float64) * slope[0] + np.clip(intercept[0], -1e30, 1e30)
-    try:
-        return np.asarray(apply_modality_lut(ramp, dataset), np.float64)
-    except Exception:
-        warnings.append("The file's modality table is damaged and was ignored.")
-        return ramp.astype(np.float64)
+    intercept = numbers(dataset, "RescaleIntercept") or [0.0]
+    return ramp.astype(np.float64) * slope[0] + np.clip(intercept[0], -1e30, 1e30)
 
 
 def _windows(dataset: Dataset) -> list[dict[str, float]]:
@@ -125,14 +136,11 @@ def _own_mappings(
     elif numbers(dataset, "WindowWidth"):
         warnings.append("The file's own window is not usable and was ignored.")
     if dataset.get("VOILUTSequence"):
-        try:
-            whole = np.clip(np.rint(values), -(2**31), 2**31 - 1).astype(np.int64)
-            table = np.asarray(apply_voi(whole, dataset), np.float64)
-            bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
-            top = max(float(table.max()), 1.0) if not 1 <= bits <= 16 else float(2**bits - 1)
+        voi = read_table(dataset, "VOILUTSequence", signed=bool(values.min() < 0))
+        if voi is not None:
             fact = _fact("table", "TABLE", float(values.min()), float(values.max()))
-            yield np.clip(table / top, 0, 1), fact
-        except Exception:
+            yield np.clip(voi.look_up(values) / voi.top, 0, 1), fact
+        else:
             warnings.append("The file's VOI table is damaged and was ignored.")
 
 

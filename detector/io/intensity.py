@@ -54,11 +54,18 @@ def robust_range(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
     Falls back to smallest and largest when the percentiles coincide (a film that is nearly all
     background).
     """
+    low, high = percentiles(values, counts)
+    there = values[counts > 0]
+    return (low, high) if low < high else (float(there.min()), float(there.max()))
+
+
+def percentiles(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+    """The 0.1th and 99.9th percentile of `values`, each occurring `counts` times; both 1-D."""
     there = counts > 0
     order = np.argsort(values[there], kind="stable")
     values, below = values[there][order], np.cumsum(counts[there][order])
     low, high = values[np.searchsorted(below, [LOW * below[-1], HIGH * below[-1]])]
-    return (float(low), float(high)) if low < high else (float(values[0]), float(values[-1]))
+    return float(low), float(high)
 
 
 def stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -109,6 +109,68 @@ def test_without_preamble_and_meta_header() -> None:
     close(load_radiograph(whole[144 + length :]).pixels, ranged(DEEP))
 
 
+# Headers that are out of order
+
+
+def changed(*remove: str) -> bytes:
+    """A film whose header lacks some elements."""
+    film = pydicom.dcmread(io.BytesIO(odd.dicom(DEEP, WindowCenter=2048, WindowWidth=4096)))
+    for keyword in remove:
+        delattr(film, keyword)
+    file = io.BytesIO()
+    film.save_as(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [("BitsStored", "HighBit"), ("HighBit",), ("BitsAllocated",), ("PixelRepresentation",),
+     ("SamplesPerPixel",), ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")],
+)  # fmt: skip
+def test_what_the_pixels_themselves_tell_may_be_missing(missing: tuple[str, ...]) -> None:
+    close(load_radiograph(changed(*missing)).pixels, np.clip(DEEP / 4095, 0, 1))
+
+
+def before_pixels(*put: bytes) -> bytes:
+    data = changed()
+    at = data.index(b"\xe0\x7f\x10\0")
+    return data[:at] + b"".join(put) + data[at:]
+
+
+DELIMITERS = [b"\xfe\xff\xdd\xe0\0\0\0\0", b"\xfe\xff\x0d\xe0\0\0\0\0"]
+
+
+@pytest.mark.parametrize(
+    "put",
+    [DELIMITERS[:1], DELIMITERS[1:], DELIMITERS * 3,
+     [b"\xfc\xff\xfc\xffOB\0\0\x04\0\0\0abcd"],  # a late element comes early
+     [b"\x11\0\x10\x10ZZ\x04\0abcd"]],
+)  # fmt: skip
+def test_pixels_are_found_behind_what_does_not_belong_there(put: list[bytes]) -> None:
+    close(load_radiograph(before_pixels(*put)).pixels, load_radiograph(changed()).pixels)
+
+
+def test_a_second_head_of_the_file_is_passed_over() -> None:
+    data = changed()
+    (length,) = struct.unpack_from("<I", data, 140)
+    meta = data[132 : 144 + length]
+    wanted = load_radiograph(data).digest
+    assert load_radiograph(data[: 144 + length] + meta + data[144 + length :]).digest == wanted
+    assert load_radiograph(data[: 144 + length] + data).digest == wanted
+    for wrong in (0, length + 10):
+        other = data[:140] + struct.pack("<I", wrong) + data[144:]
+        assert load_radiograph(other).digest == wanted
+
+
+def test_a_header_that_leads_past_the_pixels_is_called_damaged() -> None:
+    """Not 'no picture': it is in the file."""
+    unknown = before_pixels(b"\x11\0\x10\x10ZZ\0\0\x04\0\0\0abcd")
+    too_long = before_pixels(b"\x11\0\x10\x10UN\0\0\xf0\xff\xff\x00abcd")
+    for data in (unknown, too_long):
+        with pytest.raises(errors.UnreadableFilm, match="header is damaged"):
+            load_radiograph(data)
+
+
 # Grey levels
 
 
@@ -189,8 +251,40 @@ def test_a_window_that_shows_nothing_is_not_used() -> None:
     assert "not usable" in zero.warnings[0]
 
 
+@pytest.mark.parametrize("center", [60000, -60000, 400_000])
+def test_a_window_that_makes_the_film_black_or_white_is_replaced(center: int) -> None:
+    """A few white pixels, as of a lead marker, do not make a black film show something."""
+    marked = DEEP.copy()
+    marked[0, :2] = 65535
+    data = odd.dicom(marked, WindowCenter=center, WindowWidth=abs(center))
+    film = load_radiograph(data)
+    assert "shows nothing" in film.warnings[0]
+    close(film.pixels, ranged(marked))
+
+
+def test_a_window_without_its_modality_table_is_not_used() -> None:
+    """Its units are the table's: on the stored values it shows a negative, or nothing."""
+    table = odd.voi_table(np.arange(4096)[::-1], 0)
+    table[0]["LUTData"].value = b""
+    film = load_radiograph(
+        odd.dicom(DEEP, ModalityLUTSequence=table, WindowCenter=2048, WindowWidth=4096)
+    )
+    assert "modality table is damaged" in film.warnings[0]
+    assert film.facts["window"]["source"] == "range"
+    close(film.pixels, ranged(DEEP))
+
+
+def test_what_a_header_asks_of_the_viewer_is_said() -> None:
+    shutter = load_radiograph(odd.dicom(GREY, ShutterShape="RECTANGULAR"))
+    assert "covered" in shutter.warnings[0]
+    plain = load_radiograph(odd.dicom(GREY, PresentationLUTShape="IDENTITY"))
+    reverse = load_radiograph(odd.dicom(GREY, PresentationLUTShape="INVERSE"))
+    assert plain.warnings == () and "contradicts" in reverse.warnings[0]
+    close(reverse.pixels, 1 - plain.pixels)
+
+
 def test_damaged_tables_and_slopes_are_ignored_with_a_warning() -> None:
-    short = odd.voi_table(np.arange(4, dtype=np.uint16), 0)
+    short = odd.voi_table(np.arange(1, dtype=np.uint16), 0)
     short[0]["LUTDescriptor"].value = [4096, 0, 16]
     for elements in ({"VOILUTSequence": short}, {"RescaleSlope": "0", "RescaleIntercept": "0"}):
         film = load_radiograph(odd.dicom(DEEP, **elements))
