@@ -41,7 +41,7 @@ import openvino  # noqa: E402  (after the line above)
 
 logger = logging.getLogger(__name__)
 
-_GRAPH_VERSION = 2  # raise when `_build` or the network's `forward` changes
+_GRAPH_VERSION = 3  # raise when `_build` or the network's `forward` changes
 _KEPT_GRAPHS = 4
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _NEEDS = {"bfloat16": "BF16", "float16": "FP16"}

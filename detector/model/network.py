@@ -2,7 +2,9 @@
 
     features A_k  (B, C, h, w)   three backbone levels fused at stride 8, one 3x3 convolution
     evidence  e = sum_k w_k A_k  (B, h, w)   one score per place, no bias
-    logit       = log sum exp e + b          'noisy or': the odds of the places add up
+    logit       = log(sum exp T e) / T + b   a smooth maximum (Boyd & Vandenberghe 2004), sharper
+                                             for a larger T; at T = 1 a 'noisy or' (Pearl 1988):
+                                             the odds of the places add up
 
 Because the logit is a pooling of e alone, its gradient at A_k has a spatial mean proportional to
 w_k, whatever the film; Grad-CAM at A (Selvaraju et al. 2017) is therefore ReLU(e) times a positive
@@ -60,7 +62,8 @@ class EvidenceNetwork(nn.Module):
         self.evidence = nn.Conv2d(channels, 1, 1, bias=False)
         # An untrained map is about zero everywhere: the biases start where a film of some two
         # thousand places is an even call and a single place is a rare one.
-        self.film_bias = nn.Parameter(torch.tensor(-math.log(2000.0)))
+        temperature = self.architecture.temperature
+        self.film_bias = nn.Parameter(torch.tensor(-math.log(2000.0) / temperature))
         self.place_bias = nn.Parameter(torch.tensor(-3.0))
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
@@ -89,7 +92,9 @@ class EvidenceNetwork(nn.Module):
 
     def pool(self, evidence: Tensor) -> Tensor:
         """Evidence (B, h, w) -> logit (B,)."""
-        return torch.logsumexp(evidence.flatten(1), dim=1) + self.film_bias
+        temperature = self.architecture.temperature
+        pooled = torch.logsumexp(temperature * evidence.flatten(1), dim=1) / temperature
+        return pooled + self.film_bias
 
     def forward(self, films: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Films (B, 1, H, W) -> logit (B,), evidence (B, h, w), embedding (B, E), float32 or 64."""

@@ -83,6 +83,7 @@ class TrainConfig:
 
     channels: int = _option(128, "features that the evidence is read from")
     stride: int = _option(8, "pixels per cell of the evidence map, 8 or 16")
+    temperature: float = _option(3.0, "how sharply the evidence is pooled to the film's logit")
     drop_path: float = _option(0.1, "stochastic depth of the backbone")
 
     backbone_lr: float = _option(3e-4, "peak learning rate of the backbone")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -15,19 +17,25 @@ from detector.training.config import TrainConfig
 
 def make_network(config: TrainConfig, init: Path | None, pretrained: bool) -> EvidenceNetwork:
     """A network at its start: from ``init`` (a file of ImageNet weights, or a weights folder),
-    from timm's hub, or at random.
+    from timm's hub, or at random. A weights folder may have another temperature.
 
     Raises:
         ValueError: the weights to start from cannot be had.
     """
-    architecture = Architecture(channels=config.channels, stride=config.stride)
+    architecture = Architecture(
+        channels=config.channels, stride=config.stride, temperature=config.temperature
+    )
     if init and init.is_dir():
         trained = read_weights(init)
-        if trained.config.architecture != architecture:
-            raise ValueError(f"{init} holds {trained.config.architecture}, the configuration "
+        own = trained.config.architecture
+        if replace(own, temperature=architecture.temperature) != architecture:
+            raise ValueError(f"{init} holds {own}, the configuration "
                              f"asks for {architecture}")
         network = EvidenceNetwork(architecture, drop_path=config.drop_path)
+        start = network.film_bias.item()
         network.load_state_dict(trained.network.state_dict())
+        with torch.no_grad():  # another temperature: an even call stays about an even call
+            network.film_bias += start - EvidenceNetwork(own).film_bias
         return network
     try:
         network = EvidenceNetwork(

@@ -14,7 +14,7 @@ from detector.explain.grad_cam import grad_cam
 from detector.model.architecture import Architecture
 from detector.model.network import EvidenceNetwork, load_backbone
 from detector.training.evaluation.baselines import LogitOnly
-from tests.support.tiny import tiny_network
+from tests.support.tiny import TINY, tiny_network
 
 
 def _difference(network: EvidenceNetwork, film: torch.Tensor) -> float:
@@ -41,13 +41,15 @@ def _difference(network: EvidenceNetwork, film: torch.Tensor) -> float:
     return float(np.abs(ours - theirs).max())
 
 
-@pytest.mark.parametrize("stride", [8, 16])
+@pytest.mark.parametrize(("stride", "temperature"), [(8, 1.0), (16, 1.0), (8, 3.0)])
 @pytest.mark.parametrize(
     ("seed", "size"), list(enumerate([(64, 64), (64, 160), (256, 32), (128, 224)])),
 )
-def test_one_pass_grad_cam_is_the_librarys(size: tuple[int, int], seed: int, stride: int) -> None:
+def test_one_pass_grad_cam_is_the_librarys(
+    size: tuple[int, int], seed: int, stride: int, temperature: float
+) -> None:
     film = torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(seed + 7))
-    assert _difference(tiny_network(seed, stride), film) <= 1e-6
+    assert _difference(tiny_network(seed, stride, temperature), film) <= 1e-6
 
 
 @pytest.mark.parametrize("size", [(224, 192), (128, 288)])
@@ -84,6 +86,26 @@ def test_the_logit_is_the_sum_of_the_places_odds() -> None:
     torch.testing.assert_close(network.pool(evidence), odds.log())
 
 
+def test_the_pooling_lies_between_the_maximum_and_the_sum_of_odds() -> None:
+    evidence = torch.randn(3, 5, 4)
+    strongest = evidence.amax(dim=(1, 2))
+    added = torch.logsumexp(evidence.flatten(1), dim=1)
+    before = added
+    for temperature in (1.0, 3.0, 10.0):
+        network = tiny_network(temperature=temperature)
+        pooled = network.pool(evidence) - network.film_bias
+        assert (pooled <= before + 1e-6).all() and (pooled > strongest).all()
+        assert (pooled - strongest <= np.log(20) / temperature + 1e-6).all()
+        before = pooled
+    torch.testing.assert_close(tiny_network().pool(evidence), added - np.log(2000))
+
+
+def test_an_untrained_network_calls_a_flat_film_even() -> None:
+    for temperature in (1.0, 3.0):
+        network = EvidenceNetwork(Architecture(TINY.backbone, temperature=temperature))
+        assert network.pool(torch.zeros(1, 40, 50)).item() == pytest.approx(0, abs=1e-5)
+
+
 def test_a_film_is_read_the_same_alone_and_beside_others() -> None:
     network = tiny_network()
     films = torch.rand(3, 1, 64, 96)
@@ -92,9 +114,11 @@ def test_a_film_is_read_the_same_alone_and_beside_others() -> None:
     torch.testing.assert_close(together[1:2], alone, rtol=1e-4, atol=1e-4)
 
 
-def test_unknown_stride() -> None:
+def test_what_no_architecture_can_be() -> None:
     with pytest.raises(ValueError, match="8 or 16"):
         Architecture(stride=4)
+    with pytest.raises(ValueError, match="temperature must be positive"):
+        Architecture(temperature=0)
 
 
 def test_backbone_weights_of_another_network_are_refused() -> None:

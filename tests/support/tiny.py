@@ -18,10 +18,11 @@ CALIBRATION = Calibration(
 )  # fmt: skip
 
 
-def tiny_network(seed: int = 0, stride: int = 8) -> EvidenceNetwork:
+def tiny_network(seed: int = 0, stride: int = 8, temperature: float = 1.0) -> EvidenceNetwork:
     """Random weights whose evidence spreads over several units, as a trained network's does."""
     torch.manual_seed(seed)
-    network = EvidenceNetwork(Architecture(TINY.backbone, TINY.channels, stride)).eval()
+    architecture = Architecture(TINY.backbone, TINY.channels, stride, temperature)
+    network = EvidenceNetwork(architecture).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.inference_mode():
         films = torch.rand(2, 1, 96, 64, generator=generator)

@@ -227,9 +227,11 @@ def _training(config: ModelConfig) -> Iterator[str]:
     init = str(config.provenance.get("init", ""))
     start = ("random weights" if init == "random"
              else f"trained {init}" if init.startswith("weights ") else "ImageNet weights")
+    temperature = config.architecture.temperature
+    pooling = "log-sum-exp" + (f" at temperature {temperature:g}" if temperature != 1 else "")
     yield (
         f"A convolutional backbone that starts from {start}; its features give one evidence map, "
-        "and the film's logit is a log-sum-exp of that map, so Grad-CAM of the logit is the map "
+        f"and the film's logit is a {pooling} of that map, so Grad-CAM of the logit is the map "
         "itself up to a constant. Trained with the film's label and, where they are known, the "
         "radiologists' outlines together (`train.py`). Validation films choose the epoch; films "
         "are turned, stretched and restyled while training."
