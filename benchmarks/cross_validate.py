@@ -1,4 +1,4 @@
-"""How the recipe reads films of a style that it knows but that has no val: cross-validation.
+"""How the recipe reads films of a source that it knows but that has no val: cross-validation.
 
     python benchmarks/cross_validate.py --source ../shared/data/multiregion_pictures \\
         --init tf_efficientnetv2_b0.in1k.safetensors \\
@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from retraining import lay_out, parser_of, recipe_in_words, style_figures, train_short
+from retraining import lay_out, parser_of, recipe_in_words, source_figures, train_short
 
 from detector.training.audit.grouping import group_films
 from detector.training.card.command import keep_metrics
@@ -69,7 +69,8 @@ def together(folds: Sequence[tuple[Sequence[FilmPrediction], float]]) -> dict[st
         raise ValueError(f"the folds' thresholds differ: {sorted(thresholds)}")
     threshold = thresholds.pop()
     films = [one for predictions, _ in folds for one in predictions]
-    return {"threshold": threshold, "folds": len(folds), "styles": style_figures(films, threshold)}
+    sources = source_figures(films, threshold)
+    return {"threshold": threshold, "folds": len(folds), "sources": sources}
 
 
 def main() -> None:

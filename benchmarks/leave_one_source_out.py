@@ -1,4 +1,4 @@
-"""How the recipe fares on a style of films that nobody trained on: leave one source out.
+"""How the recipe fares on films of a source that nobody trained on: leave one source out.
 
     python benchmarks/leave_one_source_out.py --init tf_efficientnetv2_b0.in1k.safetensors \\
         --data ../shared/data/fracatlas --data ../shared/data/sr2022 \\
@@ -28,7 +28,7 @@ from retraining import (
     lay_out,
     parser_of,
     recipe_in_words,
-    style_figures,
+    source_figures,
     train_short,
 )
 
@@ -69,8 +69,8 @@ def leave_out(index: int, arguments: argparse.Namespace, folder: Path) -> dict[s
     away, _ = predict_records(detector, films, workers)
     return {
         "threshold": round(threshold, 4),
-        "others": style_figures(at_home, threshold),
-        "left_out": style_figures(away, threshold),
+        "others": source_figures(at_home, threshold),
+        "left_out": source_figures(away, threshold),
     }
 
 

@@ -92,18 +92,18 @@ def lay_out(records: Sequence[FilmRecord], source: Path, target: Path) -> None:
         writer.writerows(row | {"split": split[row["file"]]} for row in rows)
 
 
-def style_figures(
+def source_figures(
     predictions: Sequence[FilmPrediction], threshold: float
 ) -> dict[str, dict[str, Any]]:
-    """Figures per style: AUC, sensitivity, specificity at the threshold, pointing."""
-    styles: dict[str, list[FilmPrediction]] = defaultdict(list)
+    """Figures per source: AUC, sensitivity, specificity at the threshold, pointing."""
+    sources: dict[str, list[FilmPrediction]] = defaultdict(list)
     for one in predictions:
-        styles[one.source].append(one)
+        sources[one.source].append(one)
     figures = {}
-    for style, group in styles.items():
-        whole = summarise(group, {"balanced": threshold}, ranked=style not in UNRANKED)
+    for source, group in sources.items():
+        whole = summarise(group, {"balanced": threshold}, ranked=source not in UNRANKED)
         point = whole["operating_points"]["balanced"]
         parts = {k: whole[k] for k in ("auc", "pointing", "pointing_strict") if k in whole}
         parts |= {k: point[k] for k in ("sensitivity", "specificity") if k in point}
-        figures[style] = {"films": whole["films"], "fractured": whole["fractured"], **parts}
+        figures[source] = {"films": whole["films"], "fractured": whole["fractured"], **parts}
     return figures

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.ops import sigmoid_focal_loss
 
 
 def image_loss(
@@ -35,8 +35,6 @@ def location_loss(
     All (B, h, w); ``target`` in {0, 1}, ``weight`` in [0, 1]. ``positive``: what the sum is divided
     by where it is not this batch's own number of positive cells. Returns a scalar.
     """
-    loss = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
-    miss = torch.sigmoid(torch.where(target > 0, -logit, logit))
-    balance = torch.where(target > 0, alpha, 1 - alpha)
+    loss = sigmoid_focal_loss(logit, target, alpha, gamma)
     positive = target.sum() if positive is None else positive
-    return (balance * miss**gamma * loss * weight).sum() / positive.clamp(min=1)
+    return (loss * weight).sum() / positive.clamp(min=1)

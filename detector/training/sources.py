@@ -25,7 +25,7 @@ from detector.training.provenance import data_digest
 
 log = logging.getLogger(__name__)
 
-MAX_REMOVED = 0.05  # share of the films that may be left out so that a split no longer leaks
+MAX_REMOVED = 0.05  # fraction of the films that may be left out so that a split no longer leaks
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}  # for data that has no split of its own
 PHANTOMS = {"train": 160, "val": 60}
 PHANTOM_SIZE = (256, 208)

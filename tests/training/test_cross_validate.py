@@ -52,7 +52,7 @@ def test_films_of_all_folds_count_together_at_the_one_threshold(source):
         ]
 
     figures = cross_validate.together([(read("0", 1), 0.3), (read("1", 0), 0.3)])
-    wrist = figures["styles"]["wrist"]
+    wrist = figures["sources"]["wrist"]
     assert figures["threshold"] == 0.3 and figures["folds"] == 2 and wrist["films"] == 8
     assert wrist["sensitivity"]["value"] == 0.75 and wrist["specificity"]["value"] == 1.0
     with pytest.raises(ValueError, match="thresholds differ"):

@@ -93,7 +93,7 @@ def assert_same_end(run: Path, other: Path) -> None:
         assert one.keys() == two.keys()
         assert all(torch.equal(one[key], two[key]) for key in one), name
     one, two = (json.loads((r / "weights" / "config.json").read_text()) for r in (run, other))
-    assert one["calibration"] == two["calibration"] and one["scope"] == two["scope"]
+    assert one["calibration"] == two["calibration"] and one["ood"] == two["ood"]
 
 
 def test_a_run_on_phantoms_leaves_all_that_it_should(trained: Path) -> None:

@@ -22,7 +22,7 @@ from sklearn.metrics import adjusted_rand_score
 from tqdm import tqdm
 
 from detector.training.audit.findings import AuditReport
-from detector.training.audit.leakage import Progress, find_leakage, look_at
+from detector.training.audit.leakage import Progress, compare_films, find_leakage
 from detector.training.audit.page import render_html, render_text
 from detector.training.audit.shortcuts import find_shortcuts
 from detector.training.data.layouts import FilmSet, read_films
@@ -39,39 +39,41 @@ def audit(
 ) -> AuditReport:
     """Audits films. ``unreadable``: files that their reader has already found broken; ``reading``
     and ``matching`` wrap the two long loops, for a progress bar."""
-    look = look_at(records, cache, workers, reading, matching)
-    films = look.records
-    first = {int(g): i for i, g in reversed(list(enumerate(look.joined)))}
+    compared = compare_films(records, cache, workers, reading, matching)
+    films = compared.records
+    first = {int(g): i for i, g in reversed(list(enumerate(compared.joined)))}
     conflicts = []
     sides: dict[tuple[int, bool], list[int]] = defaultdict(list)
-    for index, (record, group) in enumerate(zip(films, look.joined, strict=True)):
+    for index, (record, group) in enumerate(zip(films, compared.joined, strict=True)):
         sides[int(group), record.fractured].append(index)
     for group in first:
         if sides[group, True] and sides[group, False]:
             one = sides[group, True][0]
-            conflicts.append(look.pair(one, look.partner(one, sides[group, False])))
-    kinds = Counter(m.kind for m in look.matches)
+            conflicts.append(compared.pair(one, compared.partner(one, sides[group, False])))
+    kinds = Counter(m.kind for m in compared.matches)
     given = [r.cluster if r.group else str(i) for i, r in enumerate(films)]
     agreement = None
     if any(r.group for r in films):
-        agreement = float(adjusted_rand_score(given, look.found))
+        agreement = float(adjusted_rand_score(given, compared.found))
     return AuditReport(
         films=tuple(r.path for r in films),
         counts=_counts(films),
-        unreadable=(*unreadable, *look.broken),
+        unreadable=(*unreadable, *compared.broken),
         truncated=tuple(
-            r.path for r, p in zip(films, look.prints, strict=True) if p.truncated
+            r.path for r, p in zip(films, compared.prints, strict=True) if p.truncated
         ),
         byte_copies=kinds["bytes"],
         pixel_copies=kinds["pixels"],
-        pictures=len(set(look.found)),
-        groups=tuple(sorted((n for n in Counter(look.found).values() if n > 1), reverse=True)),
-        matches=tuple(look.matches),
-        picture_of=look.found,
-        near=tuple(look.pair(m.first, m.second) for m in look.matches if m.kind == "picture"),
+        pictures=len(set(compared.found)),
+        groups=tuple(sorted((n for n in Counter(compared.found).values() if n > 1), reverse=True)),
+        matches=tuple(compared.matches),
+        picture_of=compared.found,
+        near=tuple(
+            compared.pair(m.first, m.second) for m in compared.matches if m.kind == "picture"
+        ),
         conflicts=tuple(conflicts),
-        leakage=find_leakage(look),
-        shortcuts=find_shortcuts(films, [p.facts for p in look.prints], look.joined),
+        leakage=find_leakage(compared),
+        shortcuts=find_shortcuts(films, [p.facts for p in compared.prints], compared.joined),
         group_agreement=agreement,
     )
 

@@ -113,7 +113,7 @@ def _correlate(rings: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 
 
 def _start_warp(a: np.ndarray, b: np.ndarray, angle: float, flipped: bool) -> np.ndarray:
-    """(2, 3): takes a place of ``a`` to its place in ``b``, both turned about their centres."""
+    """(2, 3): takes a point of ``a`` to its point in ``b``, both turned about their centres."""
     c, s = np.cos(angle), np.sin(angle)
     turn = np.array([[c, s], [s, -c]] if flipped else [[c, s], [-s, c]])
     centre_a, centre_b = ((np.array(i.shape[::-1]) - 1) / 2 for i in (a, b))

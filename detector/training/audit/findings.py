@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from detector.training.audit.duplicates import Match
-from detector.training.audit.leakage import LeakageFinding, Pair
+from detector.training.audit.leakage import FilmPair, LeakageFinding
 from detector.training.audit.shortcuts import Shortcut
 from detector.training.data.records import Unreadable
 
@@ -32,8 +32,8 @@ class AuditReport:
     groups: tuple[int, ...]
     matches: tuple[Match, ...]
     picture_of: np.ndarray
-    near: tuple[Pair, ...]
-    conflicts: tuple[Pair, ...]
+    near: tuple[FilmPair, ...]
+    conflicts: tuple[FilmPair, ...]
     leakage: LeakageFinding
     shortcuts: tuple[Shortcut, ...]
     group_agreement: float | None
@@ -41,7 +41,7 @@ class AuditReport:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
 
-        def pair(p: Pair) -> dict[str, Any]:
+        def pair(p: FilmPair) -> dict[str, Any]:
             return {**asdict(p), "first": str(p.first), "second": str(p.second)}
 
         near = [m for m in self.matches if m.kind == "picture"]

@@ -42,7 +42,7 @@ _QUANTUM = 3.0 / 127
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a file says of itself apart from the picture: the places where shortcuts hide."""
+    """What a file says of itself apart from the picture: where shortcuts hide."""
 
     width: int
     height: int
@@ -77,7 +77,7 @@ def is_truncated(data: bytes) -> bool:
 def decode_grey(data: bytes) -> np.ndarray:
     """File bytes -> uint8 (H, W). Raises ValueError with the reason where there is no picture.
 
-    The file's own grey values, without the reader's window: copies are told by them.
+    The file's own grey values, without the reader's window: copies have the same ones.
     """
     if not data:
         raise ValueError("the file is empty")

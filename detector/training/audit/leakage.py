@@ -19,7 +19,7 @@ Progress = Callable[[Iterable], Iterable]
 
 
 @dataclass(frozen=True)
-class Pair:
+class FilmPair:
     """Two films of one picture that should not be where they are. ``kind`` as in ``Match``, or
     "group" where only the data set itself says that the two belong together."""
 
@@ -44,7 +44,7 @@ class LeakageFinding:
     films: Mapping[tuple[str, str], int]
     same_bytes: Mapping[tuple[str, str], int]
     sizes: Mapping[str, int]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[FilmPair, ...]
     removable: frozenset[Path]
     seen: frozenset[Path]
 
@@ -80,7 +80,7 @@ class LeakageFinding:
 
 
 @dataclass(frozen=True)
-class Look:
+class ComparedFilms:
     """The readable films with their fingerprints, and the files that were not. ``found``: (N,) the
     picture of each film; ``joined``: the same, joined with the groups that the data set gives."""
 
@@ -91,7 +91,7 @@ class Look:
     joined: np.ndarray
     broken: list[Unreadable]
 
-    def pair(self, a: int, b: int) -> Pair:
+    def pair(self, a: int, b: int) -> FilmPair:
         p, q = self.prints[a], self.prints[b]
         if p.digest == q.digest:
             kind = "bytes"
@@ -100,7 +100,7 @@ class Look:
         else:
             kind = "picture" if self.found[a] == self.found[b] else "group"
         r, s = self.records[a], self.records[b]
-        return Pair(r.path, s.path, kind, (r.split, s.split), (r.fractured, s.fractured))
+        return FilmPair(r.path, s.path, kind, (r.split, s.split), (r.fractured, s.fractured))
 
     def partner(self, a: int, others: Sequence[int]) -> int:
         """The member of ``others`` that is most plainly the same as ``a``."""
@@ -108,13 +108,13 @@ class Look:
         return min(others, key=lambda b: rank[self.pair(a, b).kind])
 
 
-def look_at(
+def compare_films(
     records: Sequence[FilmRecord],
     cache: Path | None,
     workers: int,
     reading: Progress,
     matching: Progress,
-) -> Look:
+) -> ComparedFilms:
     """Fingerprints the films and finds which show one picture."""
     paths = [r.path for r in records]
     results = list(fingerprint_all(paths, cache=cache, workers=workers, progress=reading))
@@ -122,13 +122,13 @@ def look_at(
     films, prints = [records[i] for i in read], [results[i] for i in read]
     matches, found = find_matches(prints, [r.path for r in films], progress=matching, cache=cache)
     broken = [one for one in results if isinstance(one, Unreadable)]
-    return Look(films, prints, matches, found, join_groups(films, found), broken)
+    return ComparedFilms(films, prints, matches, found, join_groups(films, found), broken)
 
 
-def find_leakage(look: Look) -> LeakageFinding:
-    """The pictures that several splits share, among films that were looked at."""
+def find_leakage(compared: ComparedFilms) -> LeakageFinding:
+    """The pictures that several splits share, among films that were compared."""
     members: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for index, (record, group) in enumerate(zip(look.records, look.joined, strict=True)):
+    for index, (record, group) in enumerate(zip(compared.records, compared.joined, strict=True)):
         if record.split in SPLITS:
             members[int(group)][record.split].append(index)
     films: Counter[tuple[str, str]] = Counter()
@@ -140,13 +140,13 @@ def find_leakage(look: Look) -> LeakageFinding:
                 if other == split:
                     continue
                 films[split, other] += len(own)
-                digests = {look.prints[i].digest for i in theirs}
-                same[split, other] += sum(look.prints[i].digest in digests for i in own)
+                digests = {compared.prints[i].digest for i in theirs}
+                same[split, other] += sum(compared.prints[i].digest in digests for i in own)
                 if SPLITS.index(split) > SPLITS.index(other):
-                    pairs += [look.pair(i, look.partner(i, theirs)) for i in own]
+                    pairs += [compared.pair(i, compared.partner(i, theirs)) for i in own]
                 else:
-                    removable |= {look.records[i].path for i in own}
-    sizes = Counter(r.split for r in look.records if r.split in SPLITS)
+                    removable |= {compared.records[i].path for i in own}
+    sizes = Counter(r.split for r in compared.records if r.split in SPLITS)
     order = [(a, b) for a in SPLITS for b in SPLITS if a != b and sizes[a] and sizes[b]]
     return LeakageFinding(
         films={key: films[key] for key in order},
@@ -166,4 +166,4 @@ def leakage(
     Films without a split, and files that cannot be read, take no part. ``cache``: a folder for the
     fingerprints, which makes the next call on the same files quick.
     """
-    return find_leakage(look_at([r for r in records if r.split], cache, workers, iter, iter))
+    return find_leakage(compare_films([r for r in records if r.split], cache, workers, iter, iter))

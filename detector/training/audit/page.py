@@ -11,7 +11,7 @@ import cv2
 
 from detector.training.audit.findings import AuditReport
 from detector.training.audit.fingerprint import decode_grey
-from detector.training.audit.leakage import Pair
+from detector.training.audit.leakage import FilmPair
 
 _NAMED = 10
 _SHOWN = 24
@@ -77,7 +77,7 @@ def render_text(report: AuditReport, layout: str) -> str:
     for s in report.shortcuts:
         mark = "!" if s.flagged else " "
         lines.append(
-            f" {mark} {s.name:18} AUC {s.auc:.2f}   {s.value}: {s.share:.0%} of {s.pictures} "
+            f" {mark} {s.name:18} AUC {s.auc:.2f}   {s.value}: {s.proportion:.0%} of {s.pictures} "
             f"pictures fractured (of all: {s.base:.0%})"
         )
     return "\n".join(lines)
@@ -101,7 +101,7 @@ def _figure(path: Path, split: str | None, fractured: bool, folder: Path) -> str
     )
 
 
-def _pairs(title: str, pairs: Iterable[Pair], folder: Path) -> str:
+def _pairs(title: str, pairs: Iterable[FilmPair], folder: Path) -> str:
     pairs = list(pairs)
     if not pairs:
         return f"<h2>{html.escape(title)}</h2><p>None.</p>"

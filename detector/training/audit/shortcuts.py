@@ -20,7 +20,7 @@ _FOLDS = 5
 _BINS = 12
 _MOST_VALUES = 20
 # Flagged: an AUC that a picture-blind guess should not have, or a value that (at 95 %) moves the
-# share of fractured films by this much.
+# proportion of fractured films by this much.
 FLAG_AUC = 0.65
 FLAG_SHIFT = 0.25
 # Named after the label in the sets that are read here; they are the label and no shortcut to it.
@@ -33,14 +33,14 @@ class Shortcut:
 
     ``auc``: of the label guessed from this property alone, cross-validated over groups of films
     (0.5 or less: it says nothing that holds from one group to another); ``value``: the value that
-    differs most from the rest, ``share`` of its ``pictures`` are fractured, ``base`` of all.
+    differs most from the rest, a ``proportion`` of its ``pictures`` is fractured, ``base`` of all.
     """
 
     name: str
     auc: float
     value: str
     pictures: int
-    share: float
+    proportion: float
     base: float
     flagged: bool
 
@@ -114,8 +114,8 @@ def find_shortcuts(
         best = int(np.argmax(shifts))
         value = float(roc_auc_score(labels, guess))
         flagged = value >= FLAG_AUC or shifts[best] >= FLAG_SHIFT
-        share = float(hits[best] / count[best]) if count[best] else base
-        rows.append(Shortcut(name, value, names[best], int(count[best]), share, base, flagged))
+        proportion = float(hits[best] / count[best]) if count[best] else base
+        rows.append(Shortcut(name, value, names[best], int(count[best]), proportion, base, flagged))
     return tuple(sorted(rows, key=lambda s: (-s.flagged, -s.auc)))
 
 

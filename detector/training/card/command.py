@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import EvalResult, ModelCardData
+
 from detector.model.hub import CARD_FILE
 from detector.model.weights import CONFIG_FILE, ModelConfig, WeightsError, write_config
 from detector.training.card import results, saliency, text
@@ -132,30 +134,24 @@ def render(config: ModelConfig, sha256: str) -> str:
 
 
 def _front_matter(config: ModelConfig) -> str:
-    lines = [
-        "---",
-        "license: apache-2.0",
-        "library_name: fracture-detector",
-        "pipeline_tag: image-classification",
-        "base_model: timm/" + config.architecture.backbone + ".in1k",
-        "tags: [medical, radiology, x-ray, fracture, explainability, grad-cam, pytorch, timm]",
-        "metrics: [roc_auc]",
+    results = [
+        EvalResult(
+            task_type="image-classification", task_name="Fracture on a limb X-ray film",
+            dataset_type=name, dataset_name=source_name(name), dataset_split="test",
+            metric_type="roc_auc", metric_name="AUC", metric_value=figures["auc"]["value"],
+        )
+        for name, figures in config.metrics.get("test", {}).items()
+        if isinstance(figures, Mapping) and {"auc", "operating_points"} <= set(figures)
     ]
-    of_test = [
-        (name, f["auc"]["value"])
-        for name, f in config.metrics.get("test", {}).items()
-        if isinstance(f, Mapping) and "auc" in f and "operating_points" in f
-    ]
-    if of_test:
-        lines += ["model-index:", "- name: fracture-detector", "  results:"]
-    for name, value in of_test:
-        lines += [
-            "  - task: {type: image-classification, name: Fracture on a limb X-ray film}",
-            f"    dataset: {{type: {name}, name: {json.dumps(source_name(name))}, split: test}}",
-            "    metrics:",
-            f"    - {{type: roc_auc, name: AUC, value: {value}}}",
-        ]
-    return "\n".join([*lines, "---"])
+    data = ModelCardData(
+        license="apache-2.0", library_name="fracture-detector",
+        pipeline_tag="image-classification",
+        base_model=f"timm/{config.architecture.backbone}.in1k",
+        tags=["medical", "radiology", "x-ray", "fracture", "explainability", "grad-cam", "pytorch",
+              "timm"],
+        metrics=["roc_auc"], model_name="fracture-detector", eval_results=results or None,
+    )
+    return f"---\n{data.to_yaml()}\n---"
 
 
 def _identity(config: ModelConfig, sha256: str) -> Iterator[tuple[str, str]]:
@@ -179,7 +175,7 @@ def _verdicts(config: ModelConfig) -> str:
         "validation films with a finite-sample (conformal) correction, rule-out for a sensitivity "
         "and rule-in for a specificity of 0.95 or more. The probability is calibrated at a "
         f"prevalence of {100 * cut.prevalence:.0f} %, that of the validation films. Colour and "
-        "boxes begin where the probability at a place reaches "
+        "boxes begin where the probability at a location reaches "
         f"{cut.display_threshold:.3f}, everywhere the same: chosen so that three of four normal "
         "films show none."
     )
@@ -218,7 +214,7 @@ def _leakage(config: ModelConfig) -> Iterator[str]:
             yield f"{len(config.provenance[name])} {what}."
     finding = config.provenance.get("leakage")
     if isinstance(finding, Mapping) and finding:
-        yield ("What the leakage check found before any film was left out, turned and resized "
+        yield ("What the leakage check found before any film was left out, rotated and resized "
                "copies included:")
         yield "\n".join(table(["check", "finding"], flat(finding)))
 
@@ -234,7 +230,7 @@ def _training(config: ModelConfig) -> Iterator[str]:
         f"and the film's logit is a {pooling} of that map, so Grad-CAM of the logit is the map "
         "itself up to a constant. Trained with the film's label and, where they are known, the "
         "radiologists' outlines together (`train.py`). Validation films choose the epoch; films "
-        "are turned, stretched and restyled while training."
+        "are rotated, stretched and changed in appearance while training."
     )
     recipe = config.provenance.get("recipe")
     if isinstance(recipe, Mapping):

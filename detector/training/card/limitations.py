@@ -172,12 +172,12 @@ def _crops(figures: Mapping[str, Any]) -> Iterator[str]:
 
 def _changes(figures: Mapping[str, Any]) -> Iterator[str]:
     for name, change in figures.get("robustness", {}).get("changes", {}).items():
-        turned = change["decision_reversed"]
-        if turned["value"] > REVERSAL_TARGET:
+        is_reversed = change["decision_reversed"]
+        if is_reversed["value"] > REVERSAL_TARGET:
             yield (
                 f"A film that is {name} gets the opposite verdict in "
-                f"{100 * turned['value']:.0f} % of films ({_interval(turned, True)})."
+                f"{100 * is_reversed['value']:.0f} % of films ({_interval(is_reversed, True)})."
                 if name.split()[0] in ("rotated", "flipped", "inverted", "brighter", "darker")
-                else f"With {name}, {100 * turned['value']:.0f} % of films get the opposite "
-                f"verdict ({_interval(turned, True)})."
+                else f"With {name}, {100 * is_reversed['value']:.0f} % of films get the opposite "
+                f"verdict ({_interval(is_reversed, True)})."
             )

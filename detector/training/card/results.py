@@ -181,15 +181,15 @@ def _pointing(sources: Mapping[str, Figures]) -> Iterator[str]:
     ]
     if rows:
         yield "### Pointing"
-        yield ("Share of fractured films whose hottest heatmap pixel lies in a fracture box grown "
-               "by 15/454 of the film's longest side (pointing game, Zhang et al. 2018), and in "
-               "the box itself (strict).")
+        yield ("Proportion of fractured films whose hottest heatmap pixel lies in a fracture box "
+               "grown by 15/454 of the film's longest side (pointing game, Zhang et al. 2018), and "
+               "in the box itself (strict).")
         yield "\n".join(table(["films", "boxed films", "pointing", "strict pointing"], rows))
 
 
 def _cross_validated(metrics: Figures) -> Iterator[str]:
     for source, figures in metrics.get("cross_validation", {}).items():
-        yield "### A style without validation films"
+        yield "### A source without validation films"
         yield (f"Cross-validation within the training films of {source} "
                f"(`benchmarks/cross_validate.py`): {figures['folds']} times the recipe in short "
                f"({figures['recipe']}) trained on the other folds and on all other sources, read "
@@ -198,9 +198,9 @@ def _cross_validated(metrics: Figures) -> Iterator[str]:
         yield "\n".join(table(
             ["films", "number", "fractured", "AUC", "sensitivity", "specificity"],
             [
-                [source_name(style), f["films"], f["fractured"], number(f.get("auc")),
+                [source_name(source), f["films"], f["fractured"], number(f.get("auc")),
                  percent(f.get("sensitivity")), percent(f.get("specificity"))]
-                for style, f in figures["styles"].items()
+                for source, f in figures["sources"].items()
             ],
         ))
 
@@ -209,15 +209,15 @@ def _unseen(metrics: Figures) -> Iterator[str]:
     left_out = dict(metrics.get("leave_one_source_out", {}))
     recipe = left_out.pop("recipe", "")
     rows = [
-        ["**left out**" if part == "left_out" else "others", source_name(style), f["films"],
+        ["**left out**" if part == "left_out" else "others", source_name(source), f["films"],
          f["fractured"], number(f.get("auc")), percent(f.get("sensitivity")),
          percent(f.get("specificity")), percent(f.get("pointing")),
          percent(f.get("pointing_strict"))]
         for figures in left_out.values()
-        for part in ("left_out", "others") for style, f in figures[part].items()
+        for part in ("left_out", "others") for source, f in figures[part].items()
     ]
     if rows:
-        yield "### Styles that nobody trained on"
+        yield "### Sources that nobody trained on"
         yield ("Leave one source out (`benchmarks/leave_one_source_out.py`): the recipe in short "
                f"({recipe}) trained on the other sources, read on the one left out (train and val, "
                "no test film), at the threshold that is balanced on val of the others. These are "
@@ -288,7 +288,7 @@ def _ood(figures: Figures) -> Iterator[str]:
     if not ood:
         return
     yield "## Scope"
-    yield ("Share of held-out limb films that are accepted, and of other pictures that are "
+    yield ("Proportion of held-out limb films that are accepted, and of other pictures that are "
            "refused.")
     rows = [
         [source_name(n), "accepted", figures.get(n, {}).get("films", ABSENT), percent(f)]

@@ -91,9 +91,9 @@ def _conclusions(figures: Figures) -> Iterator[str]:
     if second:
         alike = _at(checks, "second_training", "rank_correlation")
         yield ("Repeatability: a second training (another seed, its own start) has its hottest "
-               f"point at the same place on {percent(second)} of {checks['films']} films; rank "
-               f"correlation of the maps {number(alike)}. Where two trainings differ, the place is "
-               "less sure than one map looks.")
+               f"point at the same location on {percent(second)} of {checks['films']} films; rank "
+               f"correlation of the maps {number(alike)}. Where two trainings differ, the location "
+               "is less sure than one map looks.")
     else:
         yield "Repeatability between two trainings was not measured for these weights."
     yield from _broken(figures.get("phantoms", {}))
@@ -114,7 +114,7 @@ def _of_source(name: str, f: Figures) -> Iterator[str]:
     if ours and plain:
         yield (f"{name}, strictly inside the box: {percent(ours)} against {percent(plain)} of "
                "plain Grad-CAM.")
-    for key, what in (("by_decision", "by verdict"), ("by_size", "by the largest box's share of "
+    for key, what in (("by_decision", "by verdict"), ("by_size", "by the largest box's part of "
                                                       "the film")):
         cells = [f"{group} {percent(_at(g, 'pointing'))}" for group, g in f.get(key, {}).items()]
         if len(cells) > 1:
@@ -131,7 +131,7 @@ def _blurred(checks: Figures) -> Iterator[str]:
         return
     said = [
         f"{number(cells[kind, 'evidence'])} {how} (plain Grad-CAM "
-        f"{number(cells[kind, 'plain_gradcam'])}, places at random {number(cells[kind, 'random'])})"
+        f"{number(cells[kind, 'plain_gradcam'])}, cells at random {number(cells[kind, 'random'])})"
         for kind, how in (("deletion", "with the hottest parts blurred away, where less is better"),
                           ("insertion", "with only the hottest parts sharp, where more is better"))
     ]

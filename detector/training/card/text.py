@@ -24,7 +24,7 @@ DATA = """\
   verified, so they are never redistributed). No normal films.
 - **wrist** and **other**: the pictures of the Kaggle set 'Fracture Multi-Region X-Ray Data'
   (bmadushanirodrigo; ODC-By 1.0 claimed), each picture once, without those that FracAtlas or
-  sr2022 hold. `wrist`: children's wrists and forearms of one style, normal and fractured, many of
+  sr2022 hold. `wrist`: children's wrists and forearms of one source, normal and fractured, many of
   the fractures subtle buckle and greenstick ones. `other`: web pictures, nearly all fractured;
   class goes with source and region there, so sensitivity and specificity stand apart and there is
   no AUC. Labels as published, without outlines; for training, boxes of the fractured wrists were
@@ -48,16 +48,17 @@ Kaggle set is not used: nearly all of its test files are copies of training file
 CAVEATS = """\
 - **A shortcut in the data.** Nearly all FracAtlas films with metal hardware are fractured; figures
   without hardware stand beside the others.
-- **Styles that nobody trained on.** Other hospitals, devices and ways of exporting move the score;
-  normal films of an unseen style are called fractured more often. Check it on films of your own
+- **Sources that nobody trained on.** Other hospitals, devices and ways of exporting move the score;
+  normal films of an unseen source are called fractured more often. Check it on films of your own
   before you rely on it, and choose thresholds of your own.
-- **Prevalence.** The probability holds for a share of fractured films like that of the validation
-  films; where fractures are rarer or commoner, the page's pre-test slider applies Bayes' rule.
+- **Prevalence.** The probability holds for a proportion of fractured films like that of the
+  validation films; where fractures are rarer or commoner, the page's pre-test slider applies
+  Bayes' rule.
 - **The heatmap** shows where the evidence lies, on one fixed scale. It is not an outline of the
   fracture, and a dark map is no proof of intact bone.
 - **Automation bias.** Read the film first. The page can hide its verdict until you have said yours.
-- **Monitoring.** Watch the share of films refused and called fractured; a drift of either means
-  that the films have changed."""
+- **Monitoring.** Watch the proportion of films refused and called fractured; a drift of either
+  means that the films have changed."""
 
 CLAIM_ITEMS = (
     ("Title, study type, goal (1–6)", "this page's head; *Intended use*"),
@@ -75,7 +76,7 @@ CLAIM_ITEMS = (
     ("Metrics, uncertainty, robustness, explainability (28–31)",
      "*Results*, *Robustness*, *Pointing*, *Saliency checks*"),
     ("External data (32)", "none: every source that was read here gave training films too, other "
-     "ones; a source left out of training, where that was measured, stands in *Styles that nobody "
+     "ones; a source left out of training, where that was measured, stands in *Sources that nobody "
      "trained on*"),
     ("Flow of films, demographics (33–34)", "*Data*; demographics are not published with the data"),
     ("Performance on each partition (35)", "*Results* on one split; figures on train are not kept"),

@@ -29,8 +29,8 @@ def random_appearance(
     return canvas
 
 
-def exchange_histogram(canvas: np.ndarray, reference: np.ndarray, share: float) -> np.ndarray:
-    """Grey levels of ``canvas`` mapped onto those of ``reference``, blended by ``share`` [0, 1].
+def exchange_histogram(canvas: np.ndarray, reference: np.ndarray, amount: float) -> np.ndarray:
+    """Grey levels of ``canvas`` mapped onto those of ``reference``, blended by ``amount`` [0, 1].
 
     Pure black is left out of both, as it is mostly border.
     """
@@ -42,7 +42,8 @@ def exchange_histogram(canvas: np.ndarray, reference: np.ndarray, share: float) 
     ours, theirs = np.cumsum(ours) / ours.sum(), np.cumsum(theirs) / theirs.sum()
     table = np.interp(ours, theirs, _LEVELS)
     table[:3] = _LEVELS[:3]
-    return cv2.LUT(canvas, np.clip(table * share + _LEVELS * (1 - share), 0, 255).astype(np.uint8))
+    table = table * amount + _LEVELS * (1 - amount)
+    return cv2.LUT(canvas, np.clip(table, 0, 255).astype(np.uint8))
 
 
 def _tone(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:

@@ -150,7 +150,7 @@ _VIEWS = 12  # of one picture at most: the whole, then parts
 def reference_images(
     folders: Sequence[Path], seed: int, most: int = 300
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """What a film is told from: the name of a picture and its pixels (H, W), float32 in [0, 1].
+    """What the OOD check tells films from: names and pixels (H, W), float32 in [0, 1].
 
     At most ``most`` from each folder: its pictures whole, in random order, then parts of them.
     Files that are no pictures and blank ones are passed over. Without folders documents,

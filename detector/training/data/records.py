@@ -25,7 +25,7 @@ class FilmRecord:
 
     ``boxes``: (N, 4) float64 x, y, width, height in film pixels; ``outlines``: per box the polygon
     (M, 2) x, y in film pixels, or None where only the box is known. A fractured film without boxes
-    has a fracture at an unknown place. ``group``: films that show the same picture share one;
+    has a fracture at an unknown location. ``group``: films that show the same picture share one;
     empty means unique. ``split`` is None where the data set has none. ``attributes`` holds whatever
     else the set says of the film (region, view, hardware, role ...), as strings. ``name`` tells
     films apart where file names repeat within the source; empty: the file's name.
@@ -43,7 +43,7 @@ class FilmRecord:
 
     @property
     def located(self) -> bool:
-        """Whether every fracture of the film has a known place (true for a normal film)."""
+        """Whether every fracture of the film has a known location (true for a normal film)."""
         return not self.fractured or len(self.boxes) > 0
 
     @property

@@ -133,7 +133,7 @@ def data_figures(folders: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def store(
+def keep_figures(
     folder: Path, split: str, figures: Mapping[str, Any], data: Mapping[str, Any]
 ) -> None:
     """Keep the figures, and the sentences about them, in ``config.json`` and the card."""
@@ -187,7 +187,8 @@ def main(argv: list[str] | None = None) -> int:
         text = json.dumps(figures, indent=2, ensure_ascii=False)
         arguments.json.write_text(text + "\n", encoding="utf-8")
     if arguments.write:
-        store(Path(arguments.weights), arguments.split, figures, data_figures(arguments.data))
+        data = data_figures(arguments.data)
+        keep_figures(Path(arguments.weights), arguments.split, figures, data)
     return 0
 
 

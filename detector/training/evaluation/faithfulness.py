@@ -1,8 +1,8 @@
 """Is the map the model's reason? Checks that change the film, the weights or the training.
 
 - deletion and insertion (Petsiuk et al. 2018): the hottest part is blurred away, or given back;
-- randomised weights (Adebayo et al. 2018): a map that does not change shows no weights;
-- a second training (Arun et al. 2021): two models of one recipe should agree on the place;
+- parameter randomisation (Adebayo et al. 2018): a map that does not change shows no weights;
+- a second training (Arun et al. 2021): two models that were trained alike should agree;
 - flips and small rotations: the hottest point should go along with the film.
 """
 
@@ -25,7 +25,7 @@ from detector.predictor import FractureDetector
 from detector.training.evaluation.baselines import stages
 from detector.training.evaluation.metrics import POINTING_TOLERANCE, hottest_pixel
 
-# Shares of the film; each thrice the last, as a fracture covers less than one hundredth of it.
+# Fractions of the film; each thrice the last, as a fracture covers less than one hundredth of it.
 FRACTIONS = tuple(0.0025 * 3**i for i in range(6))
 CHANGES = ("mirrored", "upside down", "turned by -10", "turned by -5", "turned by 5",
            "turned by 10")  # fmt: skip
@@ -77,7 +77,7 @@ def random_order(letterbox: Letterbox, cell: int, rng: np.random.Generator) -> n
 
 
 def randomised(network: EvidenceNetwork, seed: int) -> Iterator[tuple[str, EvidenceNetwork]]:
-    """The network with ever more of it drawn anew, from the evidence layer back to the film."""
+    """The network with more and more parameters randomised, from the evidence layer backwards."""
     network = copy.deepcopy(network)
     parts = [("evidence", network.evidence), ("fusion", network.fuse),
              ("lateral", network.lateral), *reversed(stages(network))]  # fmt: skip
@@ -167,7 +167,7 @@ def changed(film: Radiograph, change: str) -> tuple[Radiograph, np.ndarray]:
 
 
 def stability(detector: FractureDetector, prediction: Prediction) -> dict[str, Agreement]:
-    """The reading against that of the film after each of ``CHANGES``."""
+    """The prediction against that of the film after each of ``CHANGES``."""
     result = {}
     for change in CHANGES:
         film, back = changed(prediction.film, change)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torchvision.ops import box_convert, box_iou
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,11 @@ class Matches:
 
 def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Boxes (N, 4) and (M, 4) as x, y, width, height -> intersection over union (N, M)."""
-    one, other = np.asarray(one, np.float64)[:, None], np.asarray(other, np.float64)[None]
-    low = np.maximum(one[..., :2], other[..., :2])
-    high = np.minimum(one[..., :2] + one[..., 2:], other[..., :2] + other[..., 2:])
-    common = np.prod(np.clip(high - low, 0, None), axis=-1)
-    total = np.prod(one[..., 2:], axis=-1) + np.prod(other[..., 2:], axis=-1) - common
-    return np.divide(common, total, out=np.zeros_like(common), where=total > 0)
+    corners = (
+        box_convert(torch.as_tensor(boxes, dtype=torch.float64), "xywh", "xyxy")
+        for boxes in (one, other)
+    )
+    return box_iou(*corners).nan_to_num().numpy()  # two boxes without an area share nothing
 
 
 def match(film: BoxedFilm, least: float) -> Matches:
@@ -53,7 +54,7 @@ def match(film: BoxedFilm, least: float) -> Matches:
 
 
 def froc(matches: Sequence[Matches]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per threshold, falling: false boxes per film, share of fractures found, threshold.
+    """Per threshold, falling: false boxes per film, proportion of fractures found, threshold.
 
     Raises:
         ValueError: no film has a fracture.
@@ -73,7 +74,7 @@ def froc(matches: Sequence[Matches]) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def found_at(matches: Sequence[Matches], false_per_film: float) -> float:
-    """Share of fractures found at the threshold that gives at most this many false boxes a film."""
+    """Proportion of fractures found where there are at most this many false boxes per film."""
     false, found, _ = froc(matches)
     allowed = found[false <= false_per_film]
     return float(allowed.max()) if len(allowed) else 0.0

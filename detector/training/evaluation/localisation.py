@@ -35,7 +35,7 @@ def play(point: tuple[float, float], record: FilmRecord, shape: tuple[int, int])
 
 
 def chance(record: FilmRecord, shape: tuple[int, int]) -> dict[str, float]:
-    """The share of the film's pixels that would win each game: what a random point expects."""
+    """The fraction of the film's pixels that would win each game: what a random point expects."""
     margin = POINTING_TOLERANCE * max(shape)
     wide, narrow = (np.zeros(shape, np.uint8) for _ in range(2))
     for x, y, width, height in record.boxes:
@@ -92,7 +92,7 @@ def map_overlap(heat: np.ndarray, mask: np.ndarray, threshold: float) -> float:
 
 
 def pixel_counts(heat: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(2, levels): share of the film's pixels per heat level, of fractures and of the rest."""
+    """(2, levels): fraction of the film's pixels per heat level, of fractures and of the rest."""
     counts = [np.histogram(heat[m], np.append(LEVELS, np.inf))[0] for m in (mask, ~mask)]
     return np.stack(counts) / mask.size
 
@@ -106,9 +106,9 @@ def pixel_precision(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def size_class(record: FilmRecord, shape: tuple[int, int]) -> str:
-    """Of the film's largest box: its share of the film's area."""
-    share = float((record.boxes[:, 2] * record.boxes[:, 3]).max()) / (shape[0] * shape[1])
+    """The film's largest box as a fraction of the film's area, in three classes."""
+    fraction = float((record.boxes[:, 2] * record.boxes[:, 3]).max()) / (shape[0] * shape[1])
     for limit, name in ((0.0025, "below 0.25 %"), (0.01, "0.25 to 1 %")):
-        if share < limit:
+        if fraction < limit:
             return name
     return "from 1 %"

@@ -133,9 +133,9 @@ def auc_estimate(
     above = scores[labels][:, None] - scores[~labels][None]
     wins = (above > 0) + 0.5 * (above == 0)
     draws = _draws(clusters, rounds, seed)
-    fractured, intact = draws[:, labels], draws[:, ~labels]
-    pairs = fractured.sum(axis=1) * intact.sum(axis=1)
-    won = ((fractured @ wins) * intact).sum(axis=1)
+    fractured, normal = draws[:, labels], draws[:, ~labels]
+    pairs = fractured.sum(axis=1) * normal.sum(axis=1)
+    won = ((fractured @ wins) * normal).sum(axis=1)
     low, high = np.percentile(won[pairs > 0] / pairs[pairs > 0], [2.5, 97.5])
     return estimate(float(wins.mean()), float(low), float(high))
 
@@ -143,7 +143,7 @@ def auc_estimate(
 def reliability(
     labels: np.ndarray, probabilities: np.ndarray, bins: int = CALIBRATION_BINS
 ) -> list[dict[str, float]]:
-    """Per bin of equal mass: mean probability, share of fractured films, number of films."""
+    """Per bin of equal mass: mean probability, proportion of fractured films, number of films."""
     labels = np.asarray(labels, np.float64)
     probabilities = np.asarray(probabilities, np.float64)
     order = np.argsort(probabilities, kind="stable")

@@ -19,7 +19,7 @@ from detector.training.evaluation.predictions import spread
 def refusal_figures(
     detector: FractureDetector, outside: Sequence[Path] = (), workers: int = 1, count: int = COUNT
 ) -> dict[str, Any]:
-    """Kind of picture -> how many there were and what share was refused.
+    """Kind of picture -> how many there were, and the proportion that was refused.
 
     ``outside``: folders for ``folder_images``; a picture that cannot be read counts as refused.
     """

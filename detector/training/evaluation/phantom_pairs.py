@@ -1,7 +1,7 @@
-"""The same bone intact and broken: does the reading follow the fracture, and nothing else?
+"""The same bone intact and broken: does the probability follow the fracture, and nothing else?
 
 A pair of phantoms differs by its fracture alone (``detector.phantom``), so what changes in the
-reading comes from the fracture. The model has seen no phantom in training unless its provenance
+prediction comes from the fracture. The model has seen no phantom in training unless its provenance
 says so.
 """
 
@@ -23,11 +23,11 @@ from detector.training.evaluation.metrics import (
     proportion,
 )
 
-DISPLACEMENTS = (0.1, 0.3, 0.6)  # shares of the bone's width
+DISPLACEMENTS = (0.1, 0.3, 0.6)  # fractions of the bone's width
 
 
 @dataclass(frozen=True)
-class Pair:
+class PhantomPair:
     """One bone, intact and broken. ``before``, ``after``: whether the hottest point lies at the
     break (its box, with the pointing game's tolerance) on the intact and on the broken film."""
 
@@ -64,7 +64,7 @@ def read_pairs(
     kinds: Iterable[str] = FRACTURE_KINDS,
     displacements: Iterable[float] = DISPLACEMENTS,
     size: tuple[int, int] = (512, 416),
-) -> Iterator[Pair]:
+) -> Iterator[PhantomPair]:
     """Every view and seed, intact and with each kind of fracture at each displacement."""
     kinds, displacements, seeds = tuple(kinds), tuple(displacements), tuple(seeds)
     for view in views:
@@ -76,7 +76,7 @@ def read_pairs(
                     phantom = draw_phantom(view, seed=seed, size=size, fracture=spec)
                     broken = _read(detector, phantom)
                     before, after = (_at(point, phantom) for _, point in (intact, broken))
-                    yield Pair(
+                    yield PhantomPair(
                         view, seed, kind, displacement, intact[0], broken[0], before, after
                     )
 
@@ -91,10 +91,10 @@ def _at(point: tuple[float, float], phantom: Phantom) -> bool:
     return points_at(point, np.array([phantom.box]), shape, POINTING_TOLERANCE)
 
 
-def pair_figures(pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Shares of pairs of all, by kind of fracture, by displacement, and by view."""
+def pair_figures(pairs: Sequence[PhantomPair]) -> dict[str, Any]:
+    """Proportions of pairs of all, by kind of fracture, by displacement, and by view."""
 
-    def of(chosen: Sequence[Pair]) -> dict[str, Any]:
+    def of(chosen: Sequence[PhantomPair]) -> dict[str, Any]:
         clusters = [p.cluster for p in chosen]
         return {
             "pairs": len(chosen),

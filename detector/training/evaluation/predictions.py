@@ -33,8 +33,8 @@ class FilmPrediction:
     """What the detector said of a film, beside what is known of it.
 
     ``logit``: before calibration. ``hit``, ``strict``: pointing game with and without tolerance on
-    the heatmap at film resolution; None on a film without boxes. ``box_share``: the film's largest
-    box as a share of its area, 0 without boxes.
+    the heatmap at film resolution; None on a film without boxes. ``box_fraction``: the part of the
+    film's area that its largest box covers, 0 without boxes.
     """
 
     record: FilmRecord
@@ -44,7 +44,7 @@ class FilmPrediction:
     in_scope: bool
     hit: bool | None = None
     strict: bool | None = None
-    box_share: float = 0.0
+    box_fraction: float = 0.0
 
     @property
     def source(self) -> str:
@@ -64,11 +64,11 @@ def predict_record(detector: FractureDetector, record: FilmRecord) -> FilmPredic
     # The logit from the probability: the true path, not a second one, is what is measured.
     certain = min(max(prediction.probability, 1e-15), 1 - 1e-15)
     hit = strict = None
-    box_share = 0.0
+    box_fraction = 0.0
     if len(record.boxes):
         hit, strict = pointing(prediction.heatmap, record.boxes)
         areas = record.boxes[:, 2] * record.boxes[:, 3]
-        box_share = float(areas.max() / prediction.heatmap.size)
+        box_fraction = float(areas.max() / prediction.heatmap.size)
     return FilmPrediction(
         record=record,
         logit=float(film.value(certain)),
@@ -77,7 +77,7 @@ def predict_record(detector: FractureDetector, record: FilmRecord) -> FilmPredic
         in_scope=prediction.scope.in_scope,
         hit=hit,
         strict=strict,
-        box_share=box_share,
+        box_fraction=box_fraction,
     )
 
 
@@ -168,10 +168,10 @@ def some_films(records: Sequence[FilmRecord], count: int) -> list[FilmRecord]:
     """At most ``count`` films, half of them fractured where there are enough; always the same."""
     order = np.random.default_rng(0).permutation(len(records))
     fractured = [records[i] for i in order if records[i].fractured]
-    intact = [records[i] for i in order if not records[i].fractured]
-    half = max(count // 2, count - len(intact))
+    normal = [records[i] for i in order if not records[i].fractured]
+    half = max(count // 2, count - len(normal))
     chosen = fractured[:half]
-    return chosen + intact[: count - len(chosen)]
+    return chosen + normal[: count - len(chosen)]
 
 
 def film_parser(description: str | None, *, split: str = "test") -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""How the reading of a film moves when the film changes and the bone does not.
+"""How the probability of a film moves when the film changes and the bone does not.
 
     python -m detector.training.evaluation.robustness --weights weights --data FOLDER [--films 60]
 
@@ -137,8 +137,9 @@ def film_levels(record: FilmRecord) -> Film:
 def change_figures(
     detector: FractureDetector, records: Sequence[FilmRecord], workers: int = 1
 ) -> dict[str, Any]:
-    """Per change: absolute change of probability, share of films with another decision, and share
-    whose decision is turned round ("no fracture seen" against "fracture likely")."""
+    """Per change: absolute change of probability, and two proportions of films: those with another
+    decision, and those whose decision is reversed ("no fracture seen" against "fracture likely").
+    """
 
     def read(record: FilmRecord) -> list[tuple[float, str]]:
         film = film_levels(record)
@@ -151,7 +152,7 @@ def change_figures(
     for column, name in enumerate(CHANGES, start=1):
         moved = np.array([abs(row[column][0] - row[0][0]) for row in rows])
         other = np.array([row[column][1] != row[0][1] for row in rows])
-        turned = [
+        is_reversed = [
             {row[column][1], row[0][1]} == {Decision.FRACTURE_LIKELY, Decision.NO_FRACTURE_SEEN}
             for row in rows
         ]
@@ -159,7 +160,7 @@ def change_figures(
             "probability_change_median": round(float(np.median(moved)), 4),
             "probability_change_95th": round(float(np.percentile(moved, 95)), 4),
             "decision_changed": proportion(other, clusters),
-            "decision_reversed": proportion(np.array(turned), clusters),
+            "decision_reversed": proportion(is_reversed, clusters),
         }
     return figures
 
@@ -215,7 +216,7 @@ def crop_figures(
     """Scores of normal crops per source, and how well they tell two sources apart.
 
     One crop a film, of at most ``most`` films a source: of normal films, and of fractured ones
-    whose places are known. The crop of a film is always the same.
+    with boxes. The crop of a film is always the same.
     """
     by_source: dict[str, list[FilmRecord]] = defaultdict(list)
     for record in records:

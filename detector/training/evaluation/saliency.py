@@ -84,8 +84,8 @@ def saliency_report(
     """``{"froc": ..., "saliency": ...}``: figures with 95 % intervals, curves as lists; JSON-ready.
 
     Args:
-        records: films of one split; those whose fractures have no place are left out.
-        second: a detector of the same recipe and another seed.
+        records: films of one split; fractured films without boxes are left out.
+        second: a detector that was trained alike from another seed.
 
     Raises:
         ValueError: no film has a boxed fracture.
@@ -110,12 +110,12 @@ def saliency_report(
     figures["checks"] = check_figures(detector, network, chosen, second)
     figures["phantoms"] = pair_figures(list(read_pairs(detector, range(effort.limbs))))
 
-    intact = [r for r in records if not r.fractured and source_of(r) in by_source]
+    normal = [r for r in records if not r.fractured and source_of(r) in by_source]
     found = [
         (record, film)
         for record, film in zip(
-            boxed + intact,
-            spread(_attempt(predict_boxes, detector), boxed + intact, "boxes", workers),
+            boxed + normal,
+            spread(_attempt(predict_boxes, detector), boxed + normal, "boxes", workers),
             strict=True,
         )
         if film is not None
@@ -247,7 +247,7 @@ def without_details(figures: Any) -> Any:
     return {n: without_details(value) for n, value in figures.items() if n not in _DETAILS}
 
 
-def store(folder: Path, split: str, report: Mapping[str, Any]) -> None:
+def keep_figures(folder: Path, split: str, report: Mapping[str, Any]) -> None:
     """Keep the figures beside those of ``evaluate`` in ``config.json`` and the card; draw them."""
     draw_figures(report, folder / SALIENCY_FILE)
     keep_metrics(folder, {split: {**without_details(report), "saliency_figure": SALIENCY_FILE}})
@@ -278,7 +278,7 @@ def main(argv: list[str] | None = None) -> int:
         (arguments.out / "saliency.json").write_text(text + "\n", encoding="utf-8")
         draw_figures(report, arguments.out / SALIENCY_FILE)
     if arguments.write:
-        store(Path(arguments.weights), arguments.split, report)
+        keep_figures(Path(arguments.weights), arguments.split, report)
     return 0
 
 

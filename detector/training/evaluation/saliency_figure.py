@@ -43,18 +43,18 @@ def _error(figures: list[Mapping[str, float]]) -> np.ndarray:
 
 
 def _pointing(ax: Axes, sources: Mapping[str, Any]) -> None:
-    places = [(s, g) for s, f in sources.items() for g in f["pointing"]]
+    games = [(s, g) for s, f in sources.items() for g in f["pointing"]]
     for shift, who in enumerate(("evidence", "plain_gradcam", "centre_point", "random_point")):
-        cells = [sources[s]["pointing"][g][who] for s, g in places]
-        at = np.arange(len(places)) + 0.2 * (shift - 1.5)
+        cells = [sources[s]["pointing"][g][who] for s, g in games]
+        at = np.arange(len(games)) + 0.2 * (shift - 1.5)
         ax.bar(at, [c["value"] for c in cells], 0.2, yerr=_error(cells), label=_words(who),
                color=COLOURS[who], error_kw={"lw": 0.8})  # fmt: skip
     ax.set_xticks(
-        range(len(places)),
-        [f"{s}\n{_words(g)}\nn={sources[s]['pointing'][g]['films']}" for s, g in places],
+        range(len(games)),
+        [f"{s}\n{_words(g)}\nn={sources[s]['pointing'][g]['films']}" for s, g in games],
         fontsize=7,
     )
-    ax.set(ylabel="share of films", ylim=(0, 1), title="Hottest point on the fracture")
+    ax.set(ylabel="proportion of films", ylim=(0, 1), title="Hottest point on the fracture")
     ax.legend(fontsize=8)
 
 
@@ -63,7 +63,7 @@ def _froc(ax: Axes, sources: Mapping[str, Any]) -> None:
         false, found = np.array(figures["curve"]).reshape(-1, 2).T
         ax.plot(false, found, label=f"{name}, {figures['films']} films, "
                 f"{figures['fractures']} fractures")  # fmt: skip
-    ax.set(xlabel="false boxes per film", ylabel="share of fractures found (IoU from 0.1)",
+    ax.set(xlabel="false boxes per film", ylabel="proportion of fractures found (IoU from 0.1)",
            ylim=(0, 1), xlim=(0, None), title="Free response")  # fmt: skip
     ax.legend(fontsize=8)
 
@@ -74,7 +74,7 @@ def _pixels(ax: Axes, sources: Mapping[str, Any]) -> None:
             recall, precision = np.array(cell["curve"]).T
             ax.plot(recall, precision, style, color=COLOURS[who],
                     label=f"{source}, {_words(who)}, area {cell['area']['value']:.3f}")  # fmt: skip
-    ax.set(xlabel="share of the fractures' pixels", ylabel="precision", xlim=(0, 1), ylim=(0, 1),
+    ax.set(xlabel="recall, fractures' pixels", ylabel="precision", xlim=(0, 1), ylim=(0, 1),
            title="Pixels of the map on the fracture")  # fmt: skip
     ax.legend(fontsize=8)
 
@@ -109,7 +109,7 @@ def _phantoms(ax: Axes, phantoms: Mapping[str, Any]) -> None:
         ax.bar(at, [row[step] for row in table.values()], 0.8 / len(steps),
                label=f"displacement {step}", color=colour)  # fmt: skip
     ax.set_xticks(range(len(table)), list(table), rotation=30, fontsize=8)
-    ax.set(ylim=(0, 1), ylabel="share of pairs",
+    ax.set(ylim=(0, 1), ylabel="proportion of pairs",
            title=f"Broken phantoms: raised, hottest at the break, {phantoms['all']['pairs']} pairs")
     ax.title.set_fontsize(9)
     ax.legend(fontsize=8)

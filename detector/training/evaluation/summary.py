@@ -132,7 +132,10 @@ def _at(predictions: Sequence[FilmPrediction], labels: np.ndarray, cut: float) -
 
 
 def _decided(predictions: Sequence[FilmPrediction]) -> dict[str, Any]:
-    """Share of films with a verdict; error among those. A refused film counts as undecided."""
+    """Proportion of films with a verdict, and the error among those.
+
+    A refused film is undecided.
+    """
     verdicts = (Decision.FRACTURE_LIKELY, Decision.NO_FRACTURE_SEEN)
     decided = [r for r in predictions if r.decision in verdicts]
     wrong = np.array(
@@ -204,6 +207,6 @@ def describe(one: FilmPrediction) -> str:
         words.append("metal hardware")
     if known.get("multiscan") == "1":
         words.append("several views on one film")
-    if one.box_share:
-        words.append(f"largest fracture box {100 * one.box_share:.1f} % of the film")
+    if one.box_fraction:
+        words.append(f"largest fracture box {100 * one.box_fraction:.1f} % of the film")
     return ", ".join(words) or one.source

@@ -174,7 +174,7 @@ def test_other_studies_are_shown_when_they_are_there(metrics):
         "left_out": {"wrist": {"films": 48, "fractured": 14, "sensitivity": _figure(0.625)}},
     }}
     more["cross_validation"] = {"pictures": {
-        "recipe": "9 epochs", "folds": 3, "threshold": 0.2, "styles": {
+        "recipe": "9 epochs", "folds": 3, "threshold": 0.2, "sources": {
             "wrist": {"films": 48, "fractured": 14, "auc": _figure(0.75),
                       "sensitivity": _figure(0.5), "specificity": _figure(0.8)},
         },
@@ -251,7 +251,7 @@ def test_a_second_training_is_reported_or_its_absence_is(metrics):
     assert "was not measured" in card.render(make_config(_checked(metrics)), SHA)
     second = {"same_place": _figure(0.66), "rank_correlation": _figure(0.8)}
     text = card.render(make_config(_checked(metrics, second_training=second)), SHA)
-    assert "same place on 66 % (33–83) of 9 films" in text and "was not measured" not in text
+    assert "same location on 66 % (33–83) of 9 films" in text and "was not measured" not in text
 
 
 def test_weights_drawn_anew_are_judged_by_their_correlation(metrics):

@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from detector.training.data import appearance as style
+from detector.training.data import appearance
 
 Change = Callable[[np.random.Generator, np.ndarray], np.ndarray]
-TONAL = [style._tone, style._clahe, style._sharpness, style._resolution, style._noise, style._jpeg,
-         style._cast]
-MARKING = [style._marks, style._hardware, style._collimate]
+TONAL = [
+    appearance._tone, appearance._clahe, appearance._sharpness, appearance._resolution,
+    appearance._noise, appearance._jpeg, appearance._cast,
+]
+MARKING = [appearance._marks, appearance._hardware, appearance._collimate]
 
 
 def film(seed: int = 0, shape: tuple[int, int] = (128, 96)) -> np.ndarray:
@@ -26,7 +28,7 @@ def test_any_draw_gives_a_canvas_of_the_same_shape_and_leaves_its_input_alone() 
     canvas, reference = film(1), film(2, (70, 90))
     before, changed = canvas.copy(), 0
     for seed in range(150):
-        out = style.random_appearance(np.random.default_rng(seed), canvas, reference)
+        out = appearance.random_appearance(np.random.default_rng(seed), canvas, reference)
         assert out.shape == canvas.shape and out.dtype == np.uint8
         changed += not np.array_equal(out, canvas)
     assert np.array_equal(canvas, before) and changed > 120
@@ -34,7 +36,7 @@ def test_any_draw_gives_a_canvas_of_the_same_shape_and_leaves_its_input_alone() 
 
 def test_the_draw_comes_from_the_generator_alone() -> None:
     first, second = (
-        [style.random_appearance(np.random.default_rng(s), film(), film(3)) for s in range(30)]
+        [appearance.random_appearance(np.random.default_rng(s), film(), film(3)) for s in range(30)]
         for _ in range(2)
     )
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
@@ -65,13 +67,13 @@ def test_marks_cover_part_of_the_film_only(change: Change) -> None:
 
 def test_inversion_is_its_own_inverse() -> None:
     rng = np.random.default_rng(0)
-    assert np.array_equal(style._invert(rng, style._invert(rng, film())), film())
+    assert np.array_equal(appearance._invert(rng, appearance._invert(rng, film())), film())
 
 
 def test_histogram_exchange_takes_on_the_reference() -> None:
     canvas, reference = film(1), (film(2) // 3 + 100).astype(np.uint8)
-    assert np.array_equal(style.exchange_histogram(canvas, reference, 0.0), canvas)
-    out = style.exchange_histogram(canvas, reference, 1.0)
+    assert np.array_equal(appearance.exchange_histogram(canvas, reference, 0.0), canvas)
+    out = appearance.exchange_histogram(canvas, reference, 1.0)
     shares = [5, 25, 50, 75, 95]
     assert np.percentile(out, shares) == pytest.approx(np.percentile(reference, shares), abs=3)
     order = np.argsort(canvas, axis=None, kind="stable")
@@ -81,6 +83,7 @@ def test_histogram_exchange_takes_on_the_reference() -> None:
 def test_histogram_exchange_leaves_black_borders_black() -> None:
     canvas = film()
     canvas[:, :20] = 0
-    assert not style.exchange_histogram(canvas, np.full((9, 9), 200, np.uint8), 1.0)[:, :20].any()
+    bright = np.full((9, 9), 200, np.uint8)
+    assert not appearance.exchange_histogram(canvas, bright, 1.0)[:, :20].any()
     black = np.zeros((16, 16), np.uint8)
-    assert np.array_equal(style.exchange_histogram(black, canvas, 1.0), black)
+    assert np.array_equal(appearance.exchange_histogram(black, canvas, 1.0), black)

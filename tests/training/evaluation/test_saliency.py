@@ -15,7 +15,7 @@ from detector.model.weights import read_weights, write_weights
 from detector.phantom import FractureSpec, draw_phantom
 from detector.predictor import FractureDetector
 from detector.training.evaluation import saliency
-from detector.training.evaluation.phantom_pairs import Pair, pair_figures, read_pairs
+from detector.training.evaluation.phantom_pairs import PhantomPair, pair_figures, read_pairs
 from tests.support.tiny import tiny_model
 
 SMALL = (128, 96)
@@ -145,8 +145,8 @@ def test_figures_of_a_part_are_not_kept(films: Path, capsys: pytest.CaptureFixtu
     assert "leave --films out" in capsys.readouterr().err
 
 
-def _pair(kind: str, displacement: float, raised: bool, after: bool) -> Pair:
-    return Pair("hand", 0, kind, displacement, 0.4, 0.5 if raised else 0.4, False, after)
+def _pair(kind: str, displacement: float, raised: bool, after: bool) -> PhantomPair:
+    return PhantomPair("hand", 0, kind, displacement, 0.4, 0.5 if raised else 0.4, False, after)
 
 
 def test_shares_of_pairs_by_type_and_displacement() -> None:
