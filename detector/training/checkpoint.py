@@ -98,8 +98,10 @@ def read_checkpoint(
 
 
 def _laid_out(value: Tensor, parameter: Tensor) -> Tensor:
-    """A state with the parameter's order in memory: the fused AdamW walks both side by side, and a
-    file knows no channels-last."""
+    """The optimiser's state in the parameter's memory format.
+
+    The fused AdamW walks both side by side, and a file holds no channels-last format.
+    """
     return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
 
 

@@ -1,4 +1,4 @@
-"""From a trained network to a weights folder: calibrated on val, as it will be served."""
+"""A trained network becomes a weights folder: rounded as it is stored, calibrated on val."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def export_weights(
     provenance: dict[str, Any],
     folder: Path,
 ) -> None:
-    """Write ``folder`` with the network rounded as it is stored, then calibrated on val.
+    """Write ``folder``: the network rounded as it is stored, and its calibration on val.
 
     Raises:
         ValueError: val lacks fractured or normal films.
@@ -87,7 +87,7 @@ def export_weights(
 
 
 def _rounded(network: EvidenceNetwork) -> EvidenceNetwork:
-    """The network as it comes back from its half-precision file: that one is calibrated."""
+    """The network as it is read back from its half-precision file, which is what is calibrated."""
     copy = EvidenceNetwork(network.architecture)
     copy.load_state_dict({
         name: value.half().float() if is_halved(value) else value

@@ -12,8 +12,8 @@ def image_loss(
 ) -> Tensor:
     """Binary cross-entropy with label smoothing, averaged over the films whose label is known.
 
-    All (B,); ``label`` in {0, 1}, ``weight`` in {0, 1}. ``known``: what the sum is divided by where
-    it is not this batch's own number (several processes share one). Returns a scalar.
+    All (B,); ``label`` in {0, 1}, ``weight`` in {0, 1}. ``known``: the number that the sum is
+    divided by, if it is not that of this batch: several processes share one. Returns a scalar.
     """
     soft = label * (1 - smoothing) + 0.5 * smoothing
     loss = F.binary_cross_entropy_with_logits(logit, soft, reduction="none")
@@ -32,8 +32,8 @@ def location_loss(
 ) -> Tensor:
     """Focal loss (Lin et al. 2017) over the map cells, per positive cell.
 
-    All (B, h, w); ``target`` in {0, 1}, ``weight`` in [0, 1]. ``positive``: what the sum is divided
-    by where it is not this batch's own number of positive cells. Returns a scalar.
+    All (B, h, w); ``target`` in {0, 1}, ``weight`` in [0, 1]. ``positive``: the number of positive
+    cells that the sum is divided by, if it is not that of this batch. Returns a scalar.
     """
     loss = sigmoid_focal_loss(logit, target, alpha, gamma)
     positive = target.sum() if positive is None else positive

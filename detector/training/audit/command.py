@@ -37,8 +37,15 @@ def audit(
     reading: Progress = iter,
     matching: Progress = iter,
 ) -> AuditReport:
-    """Audits films. ``unreadable``: files that their reader has already found broken; ``reading``
-    and ``matching`` wrap the two long loops, for a progress bar."""
+    """Audit films.
+
+    Args:
+        records: the films.
+        unreadable: files that their reader has already found broken.
+        cache: see ``fingerprint_all``.
+        workers: threads that read files.
+        reading, matching: wrap the two long loops, for a progress bar.
+    """
     compared = compare_films(records, cache, workers, reading, matching)
     films = compared.records
     first = {int(g): i for i, g in reversed(list(enumerate(compared.joined)))}

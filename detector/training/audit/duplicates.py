@@ -1,9 +1,9 @@
 """Which films show the same picture: candidates by signature, proof by registration, disjoint sets.
 
-Films of one body part look alike, so a likeness of fingerprints alone decides only where it is
-overwhelming. Between that and no likeness at all, the two films are read again, laid over each
-other (rotation, flip, shift, scale), and compared in fine detail: another hand agrees in its
-outline, the same hand also in its texture.
+Films of one body part look alike. Similar fingerprints therefore decide only where they are nearly
+equal. Where they are merely similar, the two films are read again, registered (rotation, flip,
+shift, scale) and compared in fine detail: another hand agrees in its outline, the same hand also in
+its texture.
 """
 
 from __future__ import annotations
@@ -52,9 +52,12 @@ _DETAIL_SIZE = 128
 
 @dataclass(frozen=True)
 class Match:
-    """Two films (indices) that show one picture. ``similarity`` in [-1, 1]; ``kind``: "bytes" (the
-    same file), "pixels" (the same grey values in another file) or "picture" (rotated, flipped,
-    resized, re-exposed); ``degrees`` and ``flipped`` turn the second into the first."""
+    """Two films that show one picture.
+
+    ``first``, ``second``: their indices. ``similarity``: in [-1, 1]. ``kind``: "bytes" (the same
+    file), "pixels" (the same grey values in another file) or "picture" (rotated, flipped, resized,
+    re-exposed). ``degrees``, ``flipped``: what turns the second into the first.
+    """
 
     first: int
     second: int
@@ -127,8 +130,8 @@ def _warp(image: np.ndarray, warp: np.ndarray, like: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Detail:
-    """A film of about 128 pixels: its texture, its outlines (at half that size), and where it is
-    not empty."""
+    """A film of about 128 pixels: its texture (``fine``), its outlines at half that size
+    (``broad``), and where it is not empty (``filled``)."""
 
     fine: np.ndarray
     broad: np.ndarray
@@ -148,11 +151,12 @@ def _prepare(small: np.ndarray, view: int) -> _Detail:
 def detail_correlation(
     a: _Detail, b: _Detail, angle: float, flipped: bool, sign: int
 ) -> float:
-    """Correlation in fine detail of two films laid over each other, in [-1, 1].
+    """Correlation in fine detail of two films that are registered here, in [-1, 1].
 
-    ``angle`` (radians) and ``flipped`` say how the second lies on the first, ``sign`` -1 that one
-    is a negative; shift, scale and the rest of the angle are found here (ECC: Evangelidis and
-    Psarakis, 2008). -1 where the films do not meet with most of the smaller one in view.
+    The registration starts from ``angle`` (radians) and ``flipped``, which turn the second film
+    onto the first; ``sign`` is -1 where one film is a negative. It finds shift, scale and the rest
+    of the angle (ECC: Evangelidis and Psarakis, 2008). The result is -1 where it fails, or where
+    the films overlap in less than half of the smaller one.
     """
     warp = _start_warp(a.broad, b.broad, angle, flipped)
     turned = sign * _warp(b.broad, warp, a.broad)
@@ -206,9 +210,9 @@ def find_matches(
 ) -> tuple[list[Match], np.ndarray]:
     """Matches that join the films into groups, and (N,) group labels (smallest index of each).
 
-    The matches form a spanning forest of the groups and not every pair of them. ``paths`` are read
-    again only for pairs that the fingerprints leave open. ``cache``: a folder that keeps the
-    matches of a set of files, by the hashes of their bytes.
+    The matches form a spanning forest of the groups; they are not every pair. A file of ``paths``
+    is read again only for a pair that the fingerprints leave undecided. ``cache``: a folder that
+    keeps the matches of a set of files, by the hashes of their bytes.
     """
     file = cache / f"matches-{_key(prints)}.json" if cache else None
     if file and file.exists():

@@ -1,4 +1,4 @@
-"""What an audit found, as one value; ``audit`` makes it, ``audit_page`` shows it."""
+"""What an audit found, as one value: ``audit.command`` makes it, ``audit.page`` shows it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from detector.training.data.records import Unreadable
 
 @dataclass(frozen=True)
 class AuditReport:
-    """Everything the audit found. ``counts``: (split or "no split", label) -> films; ``groups``:
-    sizes of the groups of one picture with two films or more; ``picture_of``: (N,) int label of
-    each readable film's picture, in the order of ``films``; ``near``: near-duplicates, enough pairs
-    to join every group; ``conflicts``: a pair per picture that has both labels."""
+    """Everything the audit found.
+
+    ``counts``: (split or "no split", label) -> number of films. ``groups``: sizes of the groups of
+    two or more films that show one picture. ``picture_of``: (N,) int label of each readable film's
+    picture, in the order of ``films``. ``near``: near-duplicates, enough pairs to join every group.
+    ``conflicts``: one pair for each picture that has both labels.
+    """
 
     films: tuple[Path, ...]
     counts: Mapping[tuple[str, str], int]

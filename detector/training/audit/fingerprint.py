@@ -9,9 +9,11 @@ shift along the circles, a flip a reversal. From the circles come
 - ``rings``: finer circles, kept so that a candidate pair is verified, and its angle found, by
   circular correlation (the registration of De Castro and Morandi, 1987, at a known centre).
 
-Both are taken in three views: the central disc of the film as it is; of the film squeezed into a
-square, because data sets hand on copies resized to 224x224 whatever their shape was; and of the
-upper part only, because a file that broke off in a transfer lacks its lower part.
+Both are taken in three views:
+
+- the central disc of the film;
+- the central disc of the film squeezed into a square, as data sets hold copies resized to 224x224;
+- the central disc of its upper part, as a file that broke off in a transfer lacks its lower part.
 """
 
 from __future__ import annotations
@@ -55,9 +57,12 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """``rings``: (3, 32, 128) int8; ``signature``: (3, 480) float16, unit length per view;
-    ``digest`` and ``pixels``: hashes of the file's bytes and of its decoded grey values;
-    ``truncated``: the file ends before its picture does."""
+    """What identifies a film's picture.
+
+    ``digest``, ``pixels``: hashes of the file's bytes and of its decoded grey values. ``rings``:
+    (3, 32, 128) int8. ``signature``: (3, 480) float16, unit length per view. ``truncated``: the
+    file ends before its picture does.
+    """
 
     digest: str
     pixels: str
@@ -102,8 +107,11 @@ def local_contrast(grey: np.ndarray, fine: float, coarse: float) -> np.ndarray:
 
 
 def resize_view(grey: np.ndarray, size: int, view: int) -> np.ndarray:
-    """View 0: the shorter side becomes ``size`` pixels; view 1: the film becomes a square; view 2:
-    the square at the top, three quarters of the film's width."""
+    """uint8 (H, W) at about ``size`` pixels.
+
+    View 0: the shorter side becomes ``size`` pixels. View 1: the film becomes a square. View 2: a
+    square at the top, three quarters of the film's width.
+    """
     height, width = grey.shape
     if view == 2:
         side, left = round(0.75 * width), round(0.125 * width)

@@ -20,8 +20,10 @@ Progress = Callable[[Iterable], Iterable]
 
 @dataclass(frozen=True)
 class FilmPair:
-    """Two films of one picture that should not be where they are. ``kind`` as in ``Match``, or
-    "group" where only the data set itself says that the two belong together."""
+    """Two films of one picture that do not belong in these splits, or under these labels.
+
+    ``kind``: as in ``Match``, or "group" where only the data set says that they show one picture.
+    """
 
     first: Path
     second: Path
@@ -35,10 +37,10 @@ class LeakageFinding:
     """Pictures that several splits share.
 
     ``films``: for each (split, other split), how many films of ``split`` show a picture that
-    ``other`` has too; ``same_bytes``: how many of them are byte for byte there; ``sizes``: films
-    per split. ``removable``: the fewest films (train gives way to val, both to test) without
-    which no picture is shared. ``pairs``: one per film of the later split. ``seen``: the held-out
-    films that show a picture of train.
+    ``other`` has too. ``same_bytes``: how many of those are the same file. ``sizes``: films per
+    split. ``removable``: the fewest films whose removal ends all sharing; train gives way to val,
+    both to test. ``pairs``: one for each film of the later split. ``seen``: the held-out films that
+    show a picture of train.
     """
 
     films: Mapping[tuple[str, str], int]
@@ -81,8 +83,11 @@ class LeakageFinding:
 
 @dataclass(frozen=True)
 class ComparedFilms:
-    """The readable films with their fingerprints, and the files that were not. ``found``: (N,) the
-    picture of each film; ``joined``: the same, joined with the groups that the data set gives."""
+    """The readable films (N) with their fingerprints, and the files that could not be read.
+
+    ``found``: (N,) label of the picture that each film shows. ``joined``: (N,) the same, joined
+    with the groups that the data set gives.
+    """
 
     records: list[FilmRecord]
     prints: list[Fingerprint]

@@ -31,9 +31,10 @@ _LABEL_COLUMNS = {"fracture_count", "label"}
 class Shortcut:
     """One property against the label.
 
-    ``auc``: of the label guessed from this property alone, cross-validated over groups of films
-    (0.5 or less: it says nothing that holds from one group to another); ``value``: the value that
-    differs most from the rest, a ``proportion`` of its ``pictures`` is fractured, ``base`` of all.
+    ``auc``: of the label guessed from this property alone, cross-validated over groups of films; at
+    0.5 or less the property says nothing that holds in another group. ``value``: the value whose
+    films differ most from the rest. ``pictures``: how many have it. ``proportion``: of those that
+    are fractured. ``base``: the proportion over all pictures. ``flagged``: a likely shortcut.
     """
 
     name: str

@@ -1,5 +1,4 @@
-"""The out-of-distribution (OOD) check: the direction that tells films from other pictures, and the
-cut on it."""
+"""The fit of the out-of-distribution (OOD) check: a direction between embeddings, and its cut."""
 
 from __future__ import annotations
 

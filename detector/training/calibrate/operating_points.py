@@ -10,14 +10,18 @@ import numpy as np
 
 
 def conformal_rank(count: int, proportion: float) -> int:
-    """Rank, counted from the outermost as 1, of the calibration value that a new one stays within
-    with a probability of at least ``proportion``; 0 where ``count`` is too small to say."""
+    """Rank of the calibration value that bounds a new one with at least this probability.
+
+    The outermost of the ``count`` values has rank 1; 0 means that ``count`` is too small to say.
+    """
     return int(np.floor((count + 1) * (1 - proportion) + 1e-9))
 
 
 def outermost(values: np.ndarray, proportion: float) -> float:
-    """The value (of (N,)) that a new one stays within with at least this probability; the largest
-    one where there are too few to say."""
+    """The one of ``values`` (N,) that a new value stays within with at least this probability.
+
+    The largest one where there are too few to say.
+    """
     ordered = np.sort(values)[::-1]
     return float(ordered[max(conformal_rank(len(ordered), proportion), 1) - 1])
 
@@ -34,8 +38,10 @@ def conformal_rule_out(fractured: np.ndarray, sensitivity: float = 0.95) -> floa
 
 
 def conformal_rule_in(normal: np.ndarray, specificity: float = 0.95) -> float:
-    """The lowest cut that a new normal film stays under with at least this probability; 1 when
-    there are too few films. See ``conformal_rule_out``."""
+    """The lowest cut that a new normal film stays under with at least this probability.
+
+    See ``conformal_rule_out``; 1 when there are too few films.
+    """
     ordered = np.sort(np.asarray(normal, np.float64))[::-1]
     k = conformal_rank(len(ordered), specificity)
     return min(float(np.nextafter(ordered[k - 1], 2.0)), 1.0) if k >= 1 else 1.0

@@ -171,10 +171,14 @@ def chance_calibration_error(
 ) -> dict[str, float]:
     """The calibration error that exact probabilities would show on as many films.
 
-    ``mean`` and ``percentile_95`` over ``rounds`` draws.
+    The films of a small bin scatter about their probability, so the error of a small group is never
+    near zero (Roelofs et al. 2022).
 
-    ``table``: of ``reliability``. Few films a bin scatter about their probability, so the error of
-    a small group is never near zero (Roelofs et al. 2022).
+    Args:
+        table: what ``reliability`` returns.
+
+    Returns:
+        ``mean`` and ``percentile_95`` over ``rounds`` draws.
     """
     said = np.array([row["predicted"] for row in table])
     films = np.array([int(row["films"]) for row in table])

@@ -28,8 +28,11 @@ DISPLACEMENTS = (0.1, 0.3, 0.6)  # fractions of the bone's width
 
 @dataclass(frozen=True)
 class PhantomPair:
-    """One bone, intact and broken. ``before``, ``after``: whether the hottest point lies at the
-    break (its box, with the pointing game's tolerance) on the intact and on the broken film."""
+    """One bone, intact and broken.
+
+    ``intact``, ``broken``: probabilities. ``before``, ``after``: whether the hottest point of the
+    intact and of the broken film lies in the break's box, with the pointing game's tolerance.
+    """
 
     view: str
     seed: int

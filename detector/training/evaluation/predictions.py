@@ -52,8 +52,7 @@ class FilmPrediction:
 
 
 def source_of(record: FilmRecord) -> str:
-    """The name that a film's figures stand under: the role where its set has several, or the set.
-    """
+    """The source that a film is counted under: its role if its data set has roles, or the set."""
     return record.attributes.get("role") or record.source
 
 
@@ -120,8 +119,10 @@ def spread(
 
 
 def films_of(folders: Iterable[Path], split: str) -> list[FilmRecord]:
-    """The films of a split in all folders. A folder whose films carry no split is taken whole;
-    ``without_seen`` then leaves out what the weights were trained on.
+    """The films of a split in all folders.
+
+    All films of a folder without a split are taken; ``without_seen`` then leaves out those that the
+    weights were trained on.
 
     Raises:
         ValueError: a folder has no known layout, or there is no such film.
@@ -158,8 +159,10 @@ def without_seen(
 
 
 def one_thread_each() -> int:
-    """Number of threads to read films on. The network gets one thread per film: at one film a
-    time, two films side by side are faster than two threads on one."""
+    """Number of threads to read films on, with one thread of the network each.
+
+    Two films side by side are faster than two threads on one film.
+    """
     torch.set_num_threads(1)
     return max(1, min(os.cpu_count() or 1, 16))
 

@@ -2,8 +2,8 @@
 
     python -m detector.training.evaluation.robustness --weights weights --data FOLDER [--films 60]
 
-Also two checks of what the score listens to: films of which only the corners are left must score
-near chance, and normal crops of different sources must score alike.
+Also two checks of what the score depends on. Films of which only the corners are left must have an
+AUC near chance, and normal crops of different sources must have similar scores.
 """
 
 from __future__ import annotations
@@ -195,8 +195,8 @@ def corner_figures(
 
 
 def normal_crop(film: Film, boxes: np.ndarray, rng: np.random.Generator) -> Film | None:
-    """A random part of the film that keeps clear of every box and shows more than background;
-    None where 50 draws find none."""
+    """A random part of the film without any box that shows more than background; None where 50
+    tries find none."""
     taken = near_boxes(film.shape, boxes)
     for _ in range(50):
         height, width = (max(32, round(side * rng.uniform(0.4, 0.7))) for side in film.shape)

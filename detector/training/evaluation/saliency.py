@@ -2,7 +2,7 @@
 
     python -m detector.training.evaluation.saliency --weights weights --split val --out saliency \\
         --data ../shared/data/fracatlas --data ../shared/data/sr2022
-    ... --second other_weights    # a second training of the same recipe: do the maps repeat?
+    ... --second other_weights    # of another seed: do the maps repeat?
     ... --split test --write      # keep the figures in config.json and write the model card
     ... --quick                   # the slower checks on fewer films, a first impression
 

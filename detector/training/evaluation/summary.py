@@ -44,8 +44,8 @@ def summarise(
 ) -> dict[str, Any]:
     """The figures of a group of films, at least one.
 
-    ``ranked``: whether its classes may be compared; without, AUC and calibration are left out,
-    because class goes with something else than the fracture. Figures that need a class or boxes
+    ``ranked``: whether its classes may be compared. Where class goes with something else than the
+    fracture they may not, and AUC and calibration are left out. Figures that need a class or boxes
     that the group lacks are left out too.
     """
     labels = np.array([r.record.fractured for r in predictions])
