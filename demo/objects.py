@@ -13,8 +13,7 @@ from demo.download import download
 from demo.reading import Reading
 from demo.theme import html
 
-# The published Space, for one, has neither.
-INSTALLED = find_spec("highdicom") is not None and find_spec("pacs") is not None
+INSTALLED = find_spec("highdicom") is not None  # the published Space, for one, has it not
 WHAT_THEY_ARE = (
     "A report, the picture with the map and the map itself for the film's own study in an archive. "
     "They carry the film's patient data; the page keeps none of it."

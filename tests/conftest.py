@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 REQUIRED = frozenset(filter(None, os.environ.get("FRACTURE_REQUIRE", "").split(",")))
 MARKER_OF_FIXTURE = {
     "films_root": "films", "chromium": "browser", "nginx_installed": "proxy",
-    "dciodvfy": "dicom", "dcm2pnm": "dicom", "dsrdump": "dicom", "orthanc": "dicom",
+    "dciodvfy": "dicom", "dcm2pnm": "dicom", "dcmp2pgm": "dicom", "dsrdump": "dicom",
+    "orthanc": "dicom",
 }
 
 

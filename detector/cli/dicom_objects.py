@@ -26,6 +26,7 @@ class DicomOut:
     def __init__(self, folder: Path | None):
         """UsageError when the extra is missing, OSError when the folder cannot be made."""
         self._folder = folder
+        self._seen: dict[str, str] = {}  # SOP Instance UID of a film -> that of its report
         if folder is not None:
             # Looked for before the first film: a missing package must not show after an hour.
             self._pacs = import_extra("detector.pacs.objects.make", "dicom")
@@ -37,8 +38,13 @@ class DicomOut:
             return True
         try:
             source = self._pacs.read_source(film)
-            self._pacs.write_objects(self._pacs.make_objects(source, prediction), self._folder)
+            objects = self._pacs.make_objects(source, prediction)
+            self._pacs.write_objects(objects, self._folder)
         except self._pacs.SourceError as error:
             print(f"{film}: read, but no DICOM objects\n  {error}", file=sys.stderr)
             return False
+        report = objects[0].SOPInstanceUID
+        if self._seen.setdefault(source.SOPInstanceUID, report) != report:
+            print(f"{film}: another film has the same SOP Instance UID; the objects of both are "
+                  "kept", file=sys.stderr)  # fmt: skip
         return True

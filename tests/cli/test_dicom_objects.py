@@ -35,7 +35,7 @@ def test_dicom_films_get_objects_and_others_a_sentence(
     given = ["--model", str(tiny_weights), "--engine", "torch", "--dicom-out", str(out)]
     assert run([str(films / "a.dcm"), *given]) == 0
     kinds = {path.name.partition("-")[0]: dcmread(path) for path in out.iterdir()}
-    assert set(kinds) == {"report", "capture", "heatmap"}
+    assert set(kinds) - {"presentation"} == {"report", "capture", "heatmap"}
     assert {d.StudyInstanceUID for d in kinds.values()} == {STUDY["StudyInstanceUID"]}
     assert capsys.readouterr().err.count("no DICOM objects") == 0
 
@@ -44,7 +44,20 @@ def test_dicom_films_get_objects_and_others_a_sentence(
     told = capsys.readouterr()
     assert "b.png: read, but no DICOM objects" in told.err and "not a DICOM file" in told.err
     assert "b.png: " in told.out  # the film was read all the same
-    assert len(list(out.iterdir())) == 3  # and a.dcm's objects replaced themselves
+    assert len(list(out.iterdir())) == len(kinds)  # and a.dcm's objects replaced themselves
+
+
+def test_of_two_films_with_one_uid_both_have_objects_and_it_is_said(
+    films: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("highdicom", reason="the extra 'dicom' is not installed")
+    (films / "b.dcm").write_bytes(odd.dicom(odd.grey(160, 120), PatientID="ANOTHER", **STUDY))
+    out = tmp_path / "out"
+    given = ["--model", str(tiny_weights), "--engine", "torch", "--dicom-out", str(out)]
+    assert COMMANDS["predict"]([str(films), *given]) == 0
+    reports = [dcmread(path) for path in out.glob("report-*")]
+    assert {report.PatientID for report in reports} == {odd.PATIENT, "ANOTHER"}
+    assert "another film has the same SOP Instance UID" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", COMMANDS)

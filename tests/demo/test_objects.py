@@ -51,11 +51,13 @@ def unzipped(data: bytes) -> dict[str, Dataset]:
 
 
 def test_the_zip_holds_the_films_objects(box: ObjectsBox, film: Path) -> None:
-    message, error = box.pack(reading(film))
+    shown = reading(film)
+    drawn = {"presentation"} if shown.prediction.regions else set()
+    message, error = box.pack(shown)
     file = json.loads(message)
     assert file["name"] == "fracture-objects.zip" and error["visible"] is False
     objects = unzipped(base64.b64decode(file["data"]))
-    assert set(objects) == {"report", "capture", "heatmap"}
+    assert set(objects) == {"report", "capture", "heatmap", *drawn}
     for dataset in objects.values():
         assert dataset.StudyInstanceUID == STUDY["StudyInstanceUID"]
         assert dataset.PatientName == odd.PATIENT
@@ -99,8 +101,10 @@ def test_a_visitor_saves_them(chromium, detector: FractureDetector, film: Path) 
     with tab.expect_download() as saved:
         tab.get_by_role("button", name="Save the DICOM objects").click()
     objects = unzipped(Path(saved.value.path()).read_bytes())
-    in_scope = detector.predict(film).scope.in_scope
-    assert set(objects) == ({"report", "capture", "heatmap"} if in_scope else {"report"})
+    prediction = detector.predict(film)
+    in_scope = prediction.scope.in_scope
+    drawn = {"presentation"} if prediction.regions else set()
+    assert set(objects) == ({"report", "capture", "heatmap", *drawn} if in_scope else {"report"})
     assert objects["report"].StudyInstanceUID == STUDY["StudyInstanceUID"]
     tab.locator("#drop input[type=file]").set_input_files({
         "name": "film.png", "mimeType": "image/png", "buffer": odd.saved(odd.grey(160, 120), "PNG"),

@@ -13,6 +13,7 @@ import logging
 import signal
 import sys
 import threading
+from functools import partial
 
 from detector import FractureDetector
 from detector.pacs.node.log_filter import silence_threads
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: stopping.set())
     detector = FractureDetector.from_pretrained(settings.model)
     detector.warm_up()
-    node = Node(settings, detector.predict, make_objects)
+    node = Node(settings, detector.predict, partial(make_objects, kinds=settings.objects))
     logger.info("spool: %s", ", ".join(f"{n} {name}" for name, n in node.spool.counts().items()))
     node.run(stopping)
     return 0

@@ -19,6 +19,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from detector.pacs.objects import KINDS
+
 
 @dataclass(frozen=True)
 class Destination:
@@ -61,6 +63,8 @@ class Settings:
                                           "required of peers")
     tls_destination: Path | None = _set(None, "PEM of the authorities that the destination's "
                                               "certificate must come from; sends over TLS")
+    objects: tuple[str, ...] = _set(KINDS, "objects to send, by commas: sr (report), sc (overlay), "
+                                           "seg (heatmap), gsps (presentation state)")
     associations: int = _set(10, "associations for films at the same time; more are refused for "
                                  "the moment")
     associations_per_address: int = _set(6, "of these, at most so many from one address")
@@ -83,6 +87,10 @@ class Settings:
         for peer in self.peers:
             _title(peer, "peer's title")
         self.networks()
+        chosen = tuple(kind for given in self.objects for kind in given.split(","))
+        if not chosen or not set(chosen) <= set(KINDS):
+            raise ValueError(f"objects must be some of {', '.join(KINDS)}, not {','.join(chosen)}")
+        object.__setattr__(self, "objects", chosen)
         if not 0 <= self.port < 65536:
             raise ValueError(f"port must lie in 0..65535, not {self.port}")
         for name in ("associations", "associations_per_address", "object_megabytes"):
@@ -149,7 +157,8 @@ def read_settings(argv: list[str], description: str) -> Settings:
         flag = "--" + one.name.replace("_", "-")
         text = one.metadata["help"]
         if one.default not in (MISSING, None, (), False):
-            text += f" (default: {one.default})"
+            default = one.default
+            text += f" (default: {','.join(default) if isinstance(default, tuple) else default})"
         if kinds[one.name] is bool:
             parser.add_argument(flag, action="store_true", default=None, help=text)
         elif kinds[one.name] is tuple:

@@ -5,7 +5,8 @@
     write_objects(objects, Path("out"))
 
 In the film's own study: a Structured Report always, and for a film in scope a Secondary Capture
-with the overlay and a Segmentation with the heatmap, each in a new series.
+with the overlay, a Segmentation with the heatmap and, where there are regions, a presentation state
+that draws them over the film, each in a new series.
 """
 
 from __future__ import annotations
@@ -14,19 +15,33 @@ import io
 import logging
 import os
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 
 from pydicom import Dataset
-from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage, SegmentationStorage
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from detector.io.log_filter import quiet, silence
-from detector.pacs.objects.object_context import CAPTURE, HEATMAP, REPORT, Stamp
-from detector.pacs.objects.secondary_capture import make_capture
-from detector.pacs.objects.segmentation import make_heatmap
+from detector.pacs.objects import KINDS
+from detector.pacs.objects.object_context import (
+    CAPTURE,
+    HEATMAP,
+    PRESENTATION,
+    REPORT,
+    ObjectContext,
+    content_digest,
+)
+from detector.pacs.objects.presentation_state import make_presentation_state
+from detector.pacs.objects.secondary_capture import make_secondary_capture
+from detector.pacs.objects.segmentation import make_segmentation
 from detector.pacs.objects.source_header import SourceError, read_source, study_header
-from detector.pacs.objects.structured_report import make_report
+from detector.pacs.objects.structured_report import make_structured_report
 from detector.prediction import Prediction
 
 __all__ = ["SourceError", "make_objects", "read_source", "write_objects", "zip_objects"]
@@ -40,11 +55,22 @@ _KIND_OF = {
     ComprehensiveSRStorage: REPORT,
     SecondaryCaptureImageStorage: CAPTURE,
     SegmentationStorage: HEATMAP,
+    GrayscaleSoftcopyPresentationStateStorage: PRESENTATION,
+}
+_MAKERS = {
+    "sr": make_structured_report,
+    "sc": make_secondary_capture,
+    "seg": make_segmentation,
+    "gsps": make_presentation_state,
 }
 
 
 def make_objects(
-    source: Dataset, prediction: Prediction, *, made_at: datetime | None = None
+    source: Dataset,
+    prediction: Prediction,
+    *,
+    made_at: datetime | None = None,
+    kinds: Collection[str] = KINDS,
 ) -> list[Dataset]:
     """The DICOM objects of one film, ready to be written or sent.
 
@@ -52,11 +78,13 @@ def make_objects(
         source: the film's header (its pixels are not looked at).
         prediction: the reading of that film.
         made_at: the time written into the objects; now, if None.
+        kinds: which objects, of ``KINDS``.
 
     Returns:
-        Report, capture and heatmap; of a film out of scope the report alone, since the model has
-        nothing to show there. All are in the film's study. Film, model and program version settle
-        the UIDs, and with the same ``made_at`` every byte: an archive recognises a repetition.
+        Report, capture, heatmap and, where there are regions, presentation state, in this order; of
+        a film out of scope the report alone, since the model has nothing to show there. All are in
+        the film's study. Film, model and program version settle the UIDs, and with the same
+        ``made_at`` every byte: an archive recognises a repetition.
 
     Raises:
         SourceError: the header lacks an identifier, cannot be carried over, or is of another film.
@@ -67,16 +95,18 @@ def make_objects(
             prediction.film.height, prediction.film.width
         ):  # fmt: skip
             raise SourceError("The header is not that of the film that was read.")
+        content = content_digest(header, prediction.film.pixels)
         name = header.PatientName
         header.PatientName = ""  # set at the end: highdicom repeats unusual names in a warning
-        stamp = Stamp(header, prediction, (made_at or datetime.now()).replace(microsecond=0))
-        makers = [make_report]
-        if prediction.scope.in_scope:
-            makers += [make_capture, make_heatmap]
+        when = (made_at or datetime.now()).replace(microsecond=0)
+        context = ObjectContext(header, prediction, when, content)
+        wanted = [kind for kind in KINDS if kind in kinds]
+        if not prediction.scope.in_scope:
+            wanted = [kind for kind in wanted if kind == "sr"]
         try:
-            made = [make(stamp) for make in makers]
+            made = [one for kind in wanted if (one := _make(kind, context)) is not None]
             for dataset in made:
-                stamp.finish(dataset, name)
+                context.finish(dataset, name)
                 _encoded(dataset)
         except Exception as error:
             # Without the cause: its message may quote the header.
@@ -86,6 +116,17 @@ def make_objects(
                 "Export the film again from the archive."
             ) from None
     return made
+
+
+def _make(kind: str, context: ObjectContext) -> Dataset | None:
+    try:
+        return _MAKERS[kind](context)
+    except Exception as error:
+        if kind != "gsps":
+            raise
+        # It repeats the film's windows and tables, which may be odd; the report must not miss them.
+        logger.warning("no presentation state could be made of a film: %s", type(error).__name__)
+        return None
 
 
 def write_objects(datasets: Iterable[Dataset], folder: str | Path) -> list[Path]:

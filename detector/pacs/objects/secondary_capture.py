@@ -12,16 +12,16 @@ from highdicom.sc import ConversionTypeValues, SCImage
 from highdicom.sr import CodedConcept
 from pydicom.sr.codedict import codes
 
-from detector.pacs.objects.object_context import CAPTURE, PRODUCT, STATEMENT, Stamp
+from detector.pacs.objects.object_context import CAPTURE, PRODUCT, STATEMENT, ObjectContext
 from detector.prediction import Prediction
 from detector.report.results import percent
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def make_capture(stamp: Stamp) -> SCImage:
+def make_secondary_capture(context: ObjectContext) -> SCImage:
     """The overlay as RGB, 8 bits, at the film's own resolution."""
-    header, prediction = stamp.header, stamp.prediction
+    header, prediction = context.header, context.prediction
     picture = np.concatenate([prediction.overlay(boxes=True), strip(prediction)])
     capture = SCImage(
         pixel_array=picture,
@@ -40,16 +40,15 @@ def make_capture(stamp: Stamp) -> SCImage:
         study_time=header.StudyTime or None,
         referring_physician_name=header.ReferringPhysicianName,
         specific_character_set=header.get("SpecificCharacterSet"),
-        **stamp.arguments(CAPTURE),
+        **context.arguments(CAPTURE),
     )
     capture.copy_patient_and_study_information(header)
-    stamp.describe_image(capture)
-    side = header.get("ImageLaterality") or header.get("Laterality")
-    capture.Laterality = side if side in ("L", "R") else ""
+    context.describe_image(capture)
+    capture.Laterality = context.laterality
     capture.StudyDate, capture.StudyTime = header.StudyDate, header.StudyTime
     capture.ConversionType = ConversionTypeValues.WSD.value
     capture.BurnedInAnnotation = "YES" if header.get("BurnedInAnnotation") == "YES" else "NO"
-    source = stamp.reference()
+    source = context.reference()
     source.PurposeOfReferenceCodeSequence = [
         CodedConcept.from_code(codes.DCM.SourceImageForImageProcessingOperation)
     ]

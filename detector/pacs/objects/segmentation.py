@@ -17,24 +17,22 @@ from highdicom.seg import (
     SegmentationTypeValues,
     SegmentDescription,
 )
-from pydicom import DataElement, Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import SecondaryCaptureImageStorage
 
 from detector.explain.heatmap import Heat
 from detector.explain.methods import DEFAULT
-from detector.pacs.objects.object_context import FRACTURE, HEATMAP, PRODUCT, Stamp
+from detector.pacs.objects.object_context import FRACTURE, HEATMAP, PRODUCT, ObjectContext
 from detector.prediction import Prediction
 
 LEVELS = 255  # of probability 1: what one byte holds
 
 
-def make_heatmap(stamp: Stamp) -> Segmentation:
-    """The calibrated probability of a fracture at each place, in steps of 1/255.
+def make_segmentation(context: ObjectContext) -> Segmentation:
+    """The calibrated probability of a fracture at each pixel, in steps of 1/255.
 
     Rows and columns are the film's; ``rescale_fractional`` of highdicom's reader gives [0, 1].
     """
-    prediction = stamp.prediction
+    prediction = context.prediction
     algorithm = AlgorithmIdentificationSequence(
         name=PRODUCT, version=prediction.model["version"],
         family=codes.DCM.ArtificialIntelligence, source=PRODUCT,
@@ -47,13 +45,11 @@ def make_heatmap(stamp: Stamp) -> Segmentation:
         segmented_property_type=FRACTURE,
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=algorithm,
-        tracking_uid=stamp.uid("segment"),
+        tracking_uid=context.uid("segment"),
         tracking_id="Whole film",
     )
-    # highdicom wants places in space of a multi-frame source (the read frame is named below), and
-    # cannot read back a spacing without a slice thickness, which a projection does not have.
-    source = Dataset(stamp.header)
-    source.add_new("SOPClassUID", "UI", SecondaryCaptureImageStorage)
+    source = context.single_frame_header()
+    # highdicom cannot read back a spacing without a slice thickness; a projection has none.
     source.pop("PixelSpacing", None)
     made = Segmentation(
         source_images=[source],
@@ -63,24 +59,16 @@ def make_heatmap(stamp: Stamp) -> Segmentation:
         max_fractional_value=LEVELS,
         segment_descriptions=[segment],
         content_label="FRACTURE",
-        content_description="Probability of a fracture at each place; not a diagnosis",
+        content_description="Probability of a fracture at each pixel; not a diagnosis",
         omit_empty_frames=False,
-        **stamp.arguments(HEATMAP),
+        **context.arguments(HEATMAP),
     )
-    stamp.describe_image(made)
-    organisation = stamp.uid("dimensions")
+    context.describe_image(made)
+    organisation = context.uid("dimensions")
     for item in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
         item.DimensionOrganizationUID = organisation
-    made.walk(lambda item, element: _refer(item, element, stamp))
+    context.complete_references(made)
     return made
-
-
-def _refer(item: Dataset, element: DataElement, stamp: Stamp) -> None:
-    """Give a reference to the film its class and, where it has several, its frame."""
-    if element.keyword == "ReferencedSOPInstanceUID":
-        item.ReferencedSOPClassUID = stamp.header.SOPClassUID
-        if stamp.frame:
-            item.ReferencedFrameNumber = stamp.frame
 
 
 def probabilities(prediction: Prediction) -> np.ndarray:

@@ -7,7 +7,6 @@ signed it.
 
 from __future__ import annotations
 
-import numpy as np
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import (
     AlgorithmIdentification,
@@ -41,8 +40,9 @@ from detector.pacs.objects.object_context import (
     REPORT,
     SCHEME,
     STATEMENT,
-    Stamp,
+    ObjectContext,
     code,
+    outline,
 )
 from detector.prediction import Prediction
 from detector.report.results import percent
@@ -59,13 +59,13 @@ EVALUATIONS = CodedConcept("C0034375", "UMLS", "Qualitative Evaluations")
 _PLAIN_RADIOGRAPHY = CodedConcept("168537006", "SCT", "Plain radiography")
 
 
-def make_report(stamp: Stamp) -> ComprehensiveSR:
+def make_structured_report(context: ObjectContext) -> ComprehensiveSR:
     """The report of one film, also of an uncertain one and of one out of scope."""
-    prediction = stamp.prediction
+    prediction = context.prediction
     observer = ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
-            uid=stamp.device, name=PRODUCT, manufacturer_name=PRODUCT,
+            uid=context.device, name=PRODUCT, manufacturer_name=PRODUCT,
             model_name=prediction.model["version"], serial_number=prediction.model["sha256"],
         ),
     )  # fmt: skip
@@ -75,20 +75,20 @@ def make_report(stamp: Stamp) -> ComprehensiveSR:
         observation_context=ObservationContext(observer_device_context=observer),
         procedure_reported=_PLAIN_RADIOGRAPHY,
         imaging_measurements=[
-            _whole_film(stamp, algorithm),
-            *(_region(stamp, algorithm, number, region) for number, region in regions),
+            _whole_film(context, algorithm),
+            *(_region(context, algorithm, number, region) for number, region in regions),
         ],
     )
     report[0].ContentSequence.append(_sentences(prediction))
     return ComprehensiveSR(
-        evidence=[stamp.header],
+        evidence=[context.header],
         content=report[0],
         is_complete=True,
         coding_schemes=[CodingSchemeIdentificationItem(
             SCHEME, name="Codes of the program fracture-detector",
             responsible_organization=PRODUCT,
         )],
-        **stamp.arguments(REPORT),
+        **context.arguments(REPORT),
     )  # fmt: skip
 
 
@@ -112,12 +112,12 @@ def _probability(value: float) -> Measurement:
 
 
 def _whole_film(
-    stamp: Stamp, algorithm: AlgorithmIdentification
+    context: ObjectContext, algorithm: AlgorithmIdentification
 ) -> MeasurementsAndQualitativeEvaluations:
-    prediction = stamp.prediction
+    prediction = context.prediction
     in_scope = prediction.scope.in_scope
     return MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(stamp.uid("film"), "Whole film"),
+        tracking_identifier=TrackingIdentifier(context.uid("film"), "Whole film"),
         finding_type=FRACTURE,
         algorithm_id=algorithm,
         # The model has no grounds for a number on a picture that it does not know.
@@ -125,35 +125,32 @@ def _whole_film(
         qualitative_evaluations=[
             QualitativeEvaluation(DECISION, DECISIONS[prediction.decision])
         ],
-        source_images=[SourceImageForMeasurementGroup(*_film(stamp))],
+        source_images=[SourceImageForMeasurementGroup(*_film(context))],
     )
 
 
 def _region(
-    stamp: Stamp, algorithm: AlgorithmIdentification, number: int, region: Region
+    context: ObjectContext, algorithm: AlgorithmIdentification, number: int, region: Region
 ) -> PlanarROIMeasurementsAndQualitativeEvaluations:
-    left, top = region.x, region.y
-    right, bottom = region.x + region.width, region.y + region.height
-    outline = ImageRegion(
+    drawn = ImageRegion(
         GraphicTypeValues.POLYLINE,
-        # Column and row with 0, 0 at the upper left corner of the film, as the regions' own.
-        np.array([[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]),
-        SourceImageForRegion(*_film(stamp)),
+        outline(region),
+        SourceImageForRegion(*_film(context)),
     )
     return PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
-            stamp.uid("region", str(number)), f"Region {number}"
+            context.uid("region", str(number)), f"Region {number}"
         ),
-        referenced_region=outline,
+        referenced_region=drawn,
         finding_type=FRACTURE,
         algorithm_id=algorithm,
         measurements=[_probability(region.score)],
     )
 
 
-def _film(stamp: Stamp) -> tuple[str, str, list[int] | None]:
-    frames = [stamp.frame] if stamp.frame else None
-    return stamp.header.SOPClassUID, stamp.header.SOPInstanceUID, frames
+def _film(context: ObjectContext) -> tuple[str, str, list[int] | None]:
+    frames = [context.frame] if context.frame else None
+    return context.header.SOPClassUID, context.header.SOPInstanceUID, frames
 
 
 def _sentences(prediction: Prediction) -> ContainerContentItem:

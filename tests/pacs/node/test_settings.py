@@ -22,12 +22,19 @@ def test_settings_come_from_the_file_and_flags_go_first(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_objects_are_chosen_by_commas() -> None:
+    given = ["--destination", "A@host:104", "--spool", "s"]
+    assert read_settings(given, "").objects == ("sr", "sc", "seg", "gsps")
+    assert read_settings([*given, "--objects", "sr,seg"], "").objects == ("sr", "seg")
+
+
 @pytest.mark.parametrize(
     "line",
     ['destination = "archive:104"', 'destination = "A@host:0"', "port = 70000", 'title = ""',
      'title = "LONGER THAN SIXTEEN"', 'addresses = ["here"]', 'peers = "DX1"', "associations = 0",
      "timeout = -1", "timeout = true", "colour = 1", 'tls_certificate = "a.pem"',
-     'tls_clients = "a.pem"', "pdu_bytes = 10", "free_megabytes = -1"],
+     'tls_clients = "a.pem"', "pdu_bytes = 10", "free_megabytes = -1",
+     'objects = ["sr,pdf"]', "objects = []"],
 )  # fmt: skip
 def test_a_wrong_setting_is_named(tmp_path: Path, line: str) -> None:
     file = tmp_path / "node.toml"

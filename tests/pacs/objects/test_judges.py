@@ -8,14 +8,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from pydicom import dcmread
 from pydicom.datadict import DicomDictionary, keyword_dict
 from pydicom.tag import Tag
 
 hd = pytest.importorskip("highdicom", reason="the extra 'dicom' is not installed")
 
-from detector.pacs.objects.object_context import REPORT  # noqa: E402
+from detector.pacs.objects.object_context import PRESENTATION, REPORT  # noqa: E402
 from tests.support.pacs_films import FILMS, film, frame_of, likely, made, tiny_reader, unknown  # noqa: E402
 
 
@@ -30,7 +32,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Path]]:
         found += [(name, path) for path in written.values()]
     lost = made(film(), unknown(likely(reader, film())), folder / "unknown")
     found += [("out of scope", path) for path in lost.values()]
-    assert len(found) == 3 * len(FILMS) + 1
+    assert len(found) == 4 * len(FILMS) + 1
     return found
 
 
@@ -47,6 +49,11 @@ def broken(files: list[tuple[str, Path]]) -> Path:
 @pytest.fixture
 def dciodvfy() -> str:
     return tool("dciodvfy", "dicom3tools")
+
+
+@pytest.fixture
+def dcmp2pgm() -> str:
+    return tool("dcmp2pgm", "dcmtk")
 
 
 @pytest.fixture
@@ -70,7 +77,8 @@ def test_dciodvfy_finds_no_error(
         assert not [line for line in told.splitlines() if line.startswith(("Error", "Abort"))], (
             name, path.name, told,
         )  # fmt: skip
-        assert any(kind in told for kind in ("ComprehensiveSR", "SCImage", "Segmentation"))
+        assert any(kind in told for kind in ("ComprehensiveSR", "SCImage", "Segmentation",
+                                             "GrayscaleSoftcopyPresentationState"))  # fmt: skip
     run = subprocess.run([dciodvfy, broken], capture_output=True, text=True, timeout=60)
     assert "Error" in run.stderr
 
@@ -85,6 +93,26 @@ def test_dsrdump_reads_the_report(files: list[tuple[str, Path]], dsrdump: str) -
                  "Fracture likely", "POLYLINE", "10.25/20.5", "Not a diagnosis"):  # fmt: skip
         assert part in run.stdout, (part, run.stdout)
     assert "rror" not in run.stderr
+
+
+@pytest.mark.parametrize("given", [
+    {}, {"PhotometricInterpretation": "MONOCHROME1"}, {"WindowCenter": 1500, "WindowWidth": 900},
+])  # fmt: skip
+def test_dcmtk_shows_the_film_with_its_presentation_state_as_without(
+    given: dict, dcmp2pgm: str, tmp_path: Path
+) -> None:
+    data = film(**given)
+    state = made(data, likely(tiny_reader(), data), tmp_path)[PRESENTATION]
+    (tmp_path / "film.dcm").write_bytes(data)
+    window = ["+Wi", "1"] if "WindowCenter" in given else []
+    for command in ([dcmp2pgm, "-p", state, tmp_path / "film.dcm", tmp_path / "with.pgm"],
+                    [tool("dcm2pnm", "dcmtk"), "+op", *window, tmp_path / "film.dcm",
+                     tmp_path / "without.pgm"]):  # fmt: skip
+        subprocess.run(command, check=True, timeout=60)
+    with_state, without = (np.asarray(Image.open(tmp_path / f"{name}.pgm"))
+                           for name in ("with", "without"))  # fmt: skip
+    assert with_state.std() > 0
+    np.testing.assert_array_equal(with_state, without)
 
 
 # dicom-validator judges by the standard's tables, which it downloads. The same tables come with

@@ -29,7 +29,14 @@ from detector.pacs.objects.make import (  # noqa: E402
     write_objects,
     zip_objects,
 )
-from detector.pacs.objects.object_context import CAPTURE, HEATMAP, REPORT, SERIES_NUMBER, STATEMENT  # noqa: E402
+from detector.pacs.objects.object_context import (  # noqa: E402
+    CAPTURE,
+    HEATMAP,
+    PRESENTATION,
+    REPORT,
+    SERIES_NUMBER,
+    STATEMENT,
+)
 from detector.pacs.objects.secondary_capture import strip  # noqa: E402
 from tests.support.pacs_films import (  # noqa: E402
     DEEP,
@@ -78,7 +85,7 @@ def test_what_was_read_comes_back(reader: FractureDetector, name: str, tmp_path:
     data = FILMS[name]()
     prediction = likely(reader, data, frame_of(name))
     files = made(data, prediction, tmp_path)
-    assert list(files) == [REPORT, CAPTURE, HEATMAP]
+    assert list(files) == [REPORT, CAPTURE, HEATMAP, PRESENTATION]
     source = read_source(data)
 
     content = hd.sr.srread(files[REPORT]).content
@@ -116,6 +123,23 @@ def test_what_was_read_comes_back(reader: FractureDetector, name: str, tmp_path:
     np.testing.assert_allclose(values, prediction.heatmap, atol=0.5 / 255 + 1e-6)
     assert values.max() > 0.05
     assert heat.segmentation_fractional_type.value == "PROBABILITY"
+    (derived,) = heat.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence
+    (reference,) = derived.SourceImageSequence
+    assert reference.ReferencedSOPClassUID == source.SOPClassUID
+    assert reference.get("ReferencedFrameNumber") == (2 if "frames" in name else None)
+
+    drawn = dcmread(files[PRESENTATION])
+    (annotation,) = drawn.GraphicAnnotationSequence
+    outlines = [np.reshape(one.GraphicData, (-1, 2)) for one in annotation.GraphicObjectSequence]
+    for region, place, points in zip(REGIONS, places, outlines, strict=True):
+        np.testing.assert_array_equal(points, place.roi.value)
+        assert points.min(axis=0).tolist() == [region.x, region.y]
+    (series,) = drawn.ReferencedSeriesSequence
+    (reference,) = series.ReferencedImageSequence
+    assert reference.ReferencedSOPInstanceUID == source.SOPInstanceUID
+    assert reference.get("ReferencedFrameNumber") == (2 if "frames" in name else None)
+    words = " ".join(one.UnformattedTextValue for one in annotation.TextObjectSequence)
+    assert "Fracture likely, 88" in words and "Region 2: 25" in words and "Not a diagnosis" in words
 
 
 def test_the_objects_are_filed_in_the_films_study(reader: FractureDetector) -> None:
@@ -128,14 +152,16 @@ def test_the_objects_are_filed_in_the_films_study(reader: FractureDetector) -> N
                         "StudyDescription", "ReferringPhysicianName"):  # fmt: skip
             assert dataset[keyword].value == source[keyword].value, keyword
         assert dataset.InstanceNumber == 2
-        assert dataset.ContentDate == "20261122" and dataset.ContentTime == "101112"
+        date, time = ("PresentationCreationDate", "PresentationCreationTime") if (
+            dataset.Modality == "PR") else ("ContentDate", "ContentTime")  # fmt: skip
+        assert dataset[date].value == "20261122" and dataset[time].value == "101112"
     assert [d.SeriesNumber for d in objects] == [
-        SERIES_NUMBER[kind] for kind in (REPORT, CAPTURE, HEATMAP)
+        SERIES_NUMBER[kind] for kind in (REPORT, CAPTURE, HEATMAP, PRESENTATION)
     ]
-    assert [d.Modality for d in objects] == ["SR", "OT", "SEG"]
+    assert [d.Modality for d in objects] == ["SR", "OT", "SEG", "PR"]
     for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
         found = {dataset[keyword].value for dataset in [*objects, source]}
-        assert len(found) == 4 and all(uid.UID(value).is_valid for value in found)
+        assert len(found) == 5 and all(uid.UID(value).is_valid for value in found)
     report = objects[0]
     assert (report.CompletionFlag, report.PreliminaryFlag, report.VerificationFlag) == (
         "COMPLETE", "PRELIMINARY", "UNVERIFIED",
@@ -157,7 +183,7 @@ def test_the_same_again_is_the_same_bytes_and_another_film_or_model_is_not(
 
     with zipfile.ZipFile(io.BytesIO(packed(data, prediction))) as one:
         with zipfile.ZipFile(io.BytesIO(packed(data, prediction))) as two:
-            assert len(one.namelist()) == 3 and one.namelist() == two.namelist()
+            assert len(one.namelist()) == 4 and one.namelist() == two.namelist()
             for name in one.namelist():
                 assert one.read(name) == two.read(name)
     assert uids(data, prediction) == uids(data, prediction)
@@ -167,6 +193,30 @@ def test_the_same_again_is_the_same_bytes_and_another_film_or_model_is_not(
     series = uids(data, prediction, "SeriesInstanceUID")
     assert series == uids(other, prediction, "SeriesInstanceUID")
     assert not series & uids(data, newer, "SeriesInstanceUID")
+
+
+def test_two_films_with_one_uid_have_objects_of_their_own(reader: FractureDetector) -> None:
+    films = [film(), film(PatientID="ANOTHER"), film(pixels=DEEP[::-1].copy())]
+    made_of = [make_objects(read_source(data), likely(reader, data)) for data in films]
+    assert len({one.SOPInstanceUID for objects in made_of for one in objects}) == 12
+
+
+def test_only_the_objects_that_are_asked_for_are_made(reader: FractureDetector) -> None:
+    data = film()
+    prediction = likely(reader, data)
+    kinds = [d.Modality for d in make_objects(read_source(data), prediction, kinds=["gsps", "sr"])]
+    assert kinds == ["SR", "PR"]
+    bare = replace(prediction, regions=())
+    assert make_objects(read_source(data), bare, kinds=["gsps"]) == []
+
+
+def test_a_film_whose_window_cannot_be_repeated_has_its_report_all_the_same(
+    reader: FractureDetector,
+) -> None:
+    source = read_source(film())
+    source.WindowCenter, source.WindowWidth = [1, 2], [3]
+    made_of = make_objects(source, likely(reader, film()), kinds=["sr", "gsps"])
+    assert [one.Modality for one in made_of] == ["SR"]
 
 
 def test_the_model_and_that_it_is_no_diagnosis_are_in_the_report(reader: FractureDetector) -> None:
@@ -186,7 +236,7 @@ def test_an_uncertain_film_and_one_out_of_scope_get_a_report_that_says_so(
     data = film()
     uncertain = replace(likely(reader, data), decision=Decision.UNCERTAIN, probability=0.3)
     objects = make_objects(read_source(data), uncertain)
-    assert len(objects) == 3
+    assert len(objects) == 4
     assert said(objects[0])[0].startswith("Uncertain: ") and "needs review" in said(objects[0])[0]
 
     (report,) = make_objects(read_source(data), unknown(uncertain))
@@ -274,7 +324,7 @@ def test_a_film_that_nothing_can_be_filed_with_is_refused(reader: FractureDetect
 
 def test_a_uid_with_leading_zeros_is_referred_to_as_it_is(reader: FractureDetector) -> None:
     data = film(SOPInstanceUID="1.2.826.0.010.007", StudyInstanceUID="1.2.826.0.01")
-    _, capture, _ = make_objects(read_source(data), likely(reader, data))
+    (capture,) = make_objects(read_source(data), likely(reader, data), kinds=["sc"])
     assert capture.StudyInstanceUID == "1.2.826.0.01"
     assert capture.SourceImageSequence[0].ReferencedSOPInstanceUID == "1.2.826.0.010.007"
 

@@ -115,7 +115,7 @@ def test_the_report_stands_beside_the_film(orthanc: Archive) -> None:
     )  # fmt: skip
     film = dcmread(io.BytesIO(data))
     objects = make_objects(read_source(data), prediction)
-    assert orthanc.store([film, *objects]) == [0x0000] * 4
+    assert orthanc.store([film, *objects]) == [0x0000] * 5
 
     (study,) = orthanc.get("/tools/find", {
         "Level": "Study", "Query": {"StudyInstanceUID": STUDY}, "Expand": True,
@@ -124,7 +124,7 @@ def test_the_report_stands_beside_the_film(orthanc: Archive) -> None:
     series = [orthanc.get(f"/series/{name}") for name in study["Series"]]
     numbers = {s["MainDicomTags"]["Modality"]: s["MainDicomTags"].get("SeriesNumber")
                for s in series}  # fmt: skip
-    assert numbers == {"CR": None, "SR": "9901", "OT": "9902", "SEG": "9903"}
+    assert numbers == {"CR": None, "SR": "9901", "OT": "9902", "SEG": "9903", "PR": "9904"}
 
     (report,) = [s for s in series if s["MainDicomTags"]["Modality"] == "SR"]
     (instance,) = report["Instances"]
@@ -135,5 +135,5 @@ def test_the_report_stands_beside_the_film(orthanc: Archive) -> None:
         assert part in text
 
     # The same once more: nothing is stored twice.
-    assert orthanc.store(make_objects(read_source(data), prediction)) == [0x0000] * 3
-    assert orthanc.get("/statistics")["CountInstances"] == 4
+    assert orthanc.store(make_objects(read_source(data), prediction)) == [0x0000] * 4
+    assert orthanc.get("/statistics")["CountInstances"] == 5
