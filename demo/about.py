@@ -6,6 +6,7 @@ import base64
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,39 +14,21 @@ from typing import Any
 import gradio as gr
 
 from demo.cards import weak_points
+from demo.language import language_menu, t, tag
 from demo.theme import asset, html
-from demo.words import WORDS
 from detector import FractureDetector, __version__
 from detector.report.results import percent
+from detector.report.words import ENGLISH
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD = "README.md"
 LOGO = asset("logo.svg").strip()
 HEADER = (
-    f'<header class="fd-head">{LOGO}<div><h1>{WORDS["title"]}</h1><p>{WORDS["tagline"]}</p></div>'
-    f'<span class="fd-spring"></span><span class="fd-chip">{WORDS["chip"]}</span><button '
-    f'type="button" class="fd-button" data-theme-switch>{WORDS["theme"]}</button></header>'
+    f'<header class="fd-head">{LOGO}<div><h1>{ENGLISH["title"]}</h1>{tag("p", "tagline")}</div>'
+    f'<span class="fd-spring"></span>{tag("span", "chip", class_="fd-chip")}{language_menu()}'
+    f'{tag("button", "theme", type="button", class_="fd-button fd-theme")}</header>'
+    '<p class="fd-machine" data-machine></p>'
 )
-SWITCH = (
-    "element.querySelector('[data-theme-switch]').addEventListener('click', () => "
-    "document.body.classList.toggle('dark'));"
-)
-PRIVACY = """
-## Your films
-- A film is read in memory. The uploaded file lies in a temporary folder of this server and is
-  deleted within a quarter of an hour; the reading is dropped an hour after you last used it or
-  closed the page.
-- Nothing is saved, flagged, counted or sent anywhere: there are no analytics, and the page loads
-  nothing from another server.
-- Of a DICOM file only what is needed to show the picture is read. Names, dates and identifiers are
-  never read, shown, logged or kept.
-- What you type for a report goes into that PDF and nowhere else.
-- Whoever runs this server can see its traffic: use it over HTTPS, or on your own machine.
-"""
-LIMITS = (
-    f"## {WORDS['for']}\n{WORDS['what for']}\n\n## {WORDS['probability']}\n{WORDS['how made']}\n"
-)
-WHAT_IT_IS = f"{WORDS['what it is']}\n\n{WORDS['what it is not']}"
 
 
 def commit() -> str:
@@ -93,15 +76,15 @@ def footer(detector: FractureDetector) -> str:
     versions += f" | model {detector.config.version}, sha256 {detector.model.sha256[:12]}"
     versions += f" | runs in {detector.engine.name}, {detector.engine.precision}"
     return (
-        f'<div class="fd-foot"><div>{bold(WORDS["device"])}</div>'
-        "<div><strong>Films are deleted.</strong> The upload within a "
-        "quarter of an hour, the reading an hour after its last use. Nothing is sent elsewhere."
-        f'</div><div class="fd-version">{escape(versions)}</div></div>'
+        f'<div class="fd-foot"><div data-bold="device">{bold(ENGLISH["page"]["device"])}</div>'
+        f'<div data-bold="deleted">{bold(ENGLISH["page"]["deleted"])}</div>'
+        f'<div class="fd-version" lang="en" dir="ltr">{escape(versions)} | '
+        f'<a href="?view=api" data-t="api">{escape(ENGLISH["page"]["api"])}</a></div></div>'
     )
 
 
 def bold(text: str) -> str:
-    """A sentence of ``words.json`` as HTML: ``**bold**`` and nothing else of Markdown."""
+    """A sentence of the strings as HTML: ``**bold**`` and nothing else of Markdown."""
     return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escape(text))
 
 
@@ -123,38 +106,84 @@ def model_card(folder: Path | None) -> str:
 
 
 def about_tab(detector: FractureDetector, folder: Path | None) -> None:
-    """Build the tab: limits, privacy, the model's facts, and its card."""
+    """Build the tab: figures, what it is for, privacy, the model's facts; its card on demand."""
     config = detector.config
+    points = config.calibration
+    facts = {
+        "version": config.version,
+        "sha256 of the weights": detector.model.sha256,
+        "runs in": f"{detector.engine.name}, {detector.engine.precision}",
+        "lower threshold": percent(points.rule_out),
+        "upper threshold": percent(points.rule_in),
+        "calibrated at a share of fractures of": percent(points.prevalence),
+        **{
+            name.replace("_", " "): str(value) for name, value in config.provenance.items()
+            if isinstance(value, str | int | float) and value not in ("", "unknown")
+        },
+    }
     made = "".join(
-        f"<tr><td>{escape(str(name).replace('_', ' '))}</td><td>{escape(_short(value))}</td></tr>"
-        for name, value in {
-            "version": config.version,
-            "sha256 of the weights": detector.model.sha256,
-            "runs in": f"{detector.engine.name}, {detector.engine.precision}",
-            "rule-out point": percent(config.calibration.rule_out),
-            "rule-in point": percent(config.calibration.rule_in),
-            "calibrated at a share of fractures of": percent(config.calibration.prevalence),
-            **config.provenance,
-        }.items()
-        if value not in ("", "unknown", None)
+        f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>"
+        for name, value in facts.items()
     )
     with gr.Column(elem_classes="fd-about"):
-        gr.Markdown(LIMITS)
-        html(f'<div class="fd-card">{weak_points(config.metrics, unfolded=True)}</div>')
-        gr.Markdown(PRIVACY)
         html(
-            '<div class="fd-card"><h2>This model</h2><table class="fd-table"><tbody>'
-            f"{made}</tbody></table></div>"
+            f'<div class="fd-card">{tag("h2", "figures")}{figures(config.metrics, folder)}'
+            f'{weak_points(config.metrics)}</div>',
+            js_on_load="fd.translate(element);",
+        )  # fmt: skip
+        for title, text in (("for", "what for"), ("probability", "how made")):
+            html(tag("h2", title), js_on_load="fd.translate(element);")
+            gr.Markdown(t(text))
+        html(
+            tag("h2", "your films") + '<ul data-list="privacy"></ul>',
+            js_on_load="fd.translate(element);",
         )
+        with gr.Accordion(t("this model"), open=False):
+            html(f'<table class="fd-table" lang="en"><tbody>{made}</tbody></table>')
         card = model_card(folder)
         if card:
-            with gr.Accordion("The model card", open=True):
+            with gr.Accordion(t("card"), open=False, elem_id="card"):
                 gr.Markdown(card, sanitize_html=True, elem_id="model-card")
 
 
-def _short(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {_short(inner)}" for name, inner in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_short, value))
-    return str(value)
+def figures(metrics: Mapping[str, Any], folder: Path | None) -> str:
+    """Sensitivity, specificity and AUC on test films, with ROC and calibration where they are."""
+    try:
+        test = metrics["test"]["fracatlas"]
+        rows = [("AUC", _interval(test["auc"], ".2f"))]
+        for point, name in (("rule_out", "lower threshold"), ("rule_in", "upper threshold")):
+            measured = test["operating_points"][point]
+            rows += [
+                (f"{kind}, {name}", _interval(measured[kind.lower()], ".0%"))
+                for kind in ("Sensitivity", "Specificity")
+            ]
+        pointing = _interval(test["pointing"], ".0%")
+        rows.append(("Point of maximum activation on the fracture, or close to it", pointing))
+        films = (
+            f"{test['films']} test films of FracAtlas, {test['fractured']} with a fracture by the "
+            "reference standard, none of them seen in training; 95 % intervals in brackets."
+        )
+    except (KeyError, TypeError):
+        return ""
+    body = "".join(f"<tr><td>{escape(name)}</td><td>{value}</td></tr>" for name, value in rows)
+    drawn = "".join(
+        _drawing(folder / f"{name}.svg", alt) for name, alt in (
+            ("roc", "ROC curve on the test films"),
+            ("calibration", "Stated probability against the share of fractures found"),
+        )
+    ) if folder else ""  # fmt: skip
+    return (
+        f'<div lang="en"><p class="fd-small">{escape(films)}</p><table class="fd-table"><tbody>'
+        f'{body}</tbody></table><div class="fd-drawings">{drawn}</div></div>'
+    )
+
+
+def _interval(figure: Mapping[str, float], form: str) -> str:
+    return f"{figure['value']:{form}} ({figure['low']:{form}} to {figure['high']:{form}})"
+
+
+def _drawing(file: Path, alt: str) -> str:
+    if not file.is_file():
+        return ""
+    data = base64.b64encode(file.read_bytes()).decode()
+    return f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(alt)}">'

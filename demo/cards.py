@@ -2,79 +2,151 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from html import escape
+from secrets import token_hex
 from typing import Any
 
-from demo.words import WORDS, say
-from detector import Prediction, Region
+from demo.theme import asset
+from detector import Prediction, RadiographError, Region
+from detector.errors import SeveralFrames
 from detector.model.calibration import Decision
 from detector.report.results import percent
+from detector.report.words import ENGLISH, Words
 
 _STROKE = (
     '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" '
     'stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false">'
 )
-# decision: style, heading, icon. The words carry the verdict, shape and colour only repeat it.
-VERDICTS = {
-    decision: (verdict["style"], verdict["heading"], f"{_STROKE}{verdict['icon']}</svg>")
-    for decision, verdict in WORDS["verdicts"].items()
+# decision: style, icon. The words carry the verdict, shape and colour only repeat it.
+LOOKS = {
+    decision: (look["style"], f"{_STROKE}{look['icon']}</svg>")
+    for decision, look in json.loads(asset("icons.json")).items()
 }
-EMPTY = (
-    f'<div class="fd-card fd-empty"><h2>{WORDS["empty"]}</h2><ol>'
-    f"{''.join(f'<li>{step}</li>' for step in WORDS['steps'])}</ol></div>"
-)
 
 
-def verdict_card(
-    prediction: Prediction, metrics: Mapping[str, Any] = {}, said: str = "", synthetic: bool = False
-) -> str:
-    """Verdict, probability, gauge, what it means, regions, and what stays weak.
-
-    `metrics`: those of `config.json`; a sentence whose figure is absent is left out. `said`: what
-    radiologists said of an example.
-    """
-    style, heading, icon = VERDICTS[prediction.decision]
-    in_scope = prediction.decision != Decision.OUT_OF_SCOPE
-    number = (
-        f'<p class="fd-number"><b>{escape(percent(prediction.probability))}</b>'
-        f"<span>{WORDS['number']}</span></p>" if in_scope else ""
-    )  # fmt: skip
-    parts = [gauge(prediction)] if in_scope else []
-    parts.append(f"<p>{escape(meaning(prediction, metrics))}</p>")
-    if said:
-        parts.append(f"<p><strong>{escape(said)}</strong></p>")
-    if synthetic:
-        parts.append(f'<p class="fd-small fd-note">{escape(WORDS["synthetic"])}</p>')
-    parts += [
-        f'<p class="fd-small fd-note">{escape(warning)}</p>' for warning in prediction.warnings
-    ]
-    if prediction.regions:
-        parts.append(regions_list(prediction))
-    parts.append(weak_points(metrics))
+def empty(words: Words = ENGLISH) -> str:
+    """What stands in the verdict's place before the first film."""
+    steps = "".join(f"<li>{escape(step)}</li>" for step in words["steps"])
     return (
-        f'<div class="fd-card fd-verdict fd-{style}" role="status" data-decision="'
-        f'{escape(prediction.decision)}"><div class="fd-banner">{icon}<div><h2>{heading}</h2>'
-        f'<p class="fd-sub">{escape(subline(prediction))}</p></div>{number}</div>'
-        f'<div class="fd-body">{"".join(parts)}</div></div>'
+        f'<div class="fd-card fd-empty"><h2>{escape(words["empty"])}</h2><ol>{steps}</ol></div>'
     )
 
 
-def subline(prediction: Prediction) -> str:
+def headline(
+    prediction: Prediction, source: str = "", words: Words = ENGLISH
+) -> str:
+    """The verdict itself: icon, words, probability, what to do, and which film it is of."""
+    style, icon = LOOKS[prediction.decision]
+    number = ""
+    if prediction.decision != Decision.OUT_OF_SCOPE:
+        unit = escape(words["number"]).replace("\n", "<br>")
+        number = f'<p class="fd-number"><b>{escape(chance(prediction))}</b><span>{unit}</span></p>'
+    missing = missing_note(prediction, words)
+    return (
+        f'<div class="fd-card fd-verdict fd-{style}" role="status" data-once="{token_hex(4)}" '
+        f'data-decision="{escape(prediction.decision)}"><div class="fd-banner">{icon}<div>'
+        f"<h2>{escape(words.heading(prediction.decision))}</h2>"
+        f'<p class="fd-sub">{escape(subline(prediction, words))}</p>{missing}</div>{number}</div>'
+        f"{of_film(source)}</div>"
+    )
+
+
+def of_film(source: str) -> str:
+    """The line that says which film it is; the browser keeps it from being translated."""
+    return f'<p class="fd-source" translate="no" dir="auto">{escape(source)}</p>' if source else ""
+
+
+def verdict_card(
+    prediction: Prediction, metrics: Mapping[str, Any] = {}, said: str = "",
+    synthetic: bool = False, words: Words = ENGLISH,
+) -> str:  # fmt: skip
+    """Below the headline: gauge, what it means, regions, and what stays weak.
+
+    ``metrics``: those of ``config.json``; a sentence whose figure is absent is left out. ``said``:
+    what radiologists said of an example.
+    """
+    parts = [gauge(prediction, words)] if prediction.decision != Decision.OUT_OF_SCOPE else []
+    parts.append(f"<p>{escape(meaning(prediction, metrics, words))}</p>")
+    if said:
+        parts.append(f"<p><strong>{escape(said)}</strong></p>")
+    if synthetic:
+        parts.append(f'<p class="fd-small fd-note">{escape(words["synthetic"])}</p>')
+    parts += [
+        f'<p class="fd-small fd-note" lang="en">{escape(warning)}</p>'
+        for warning in prediction.warnings
+    ]
+    if prediction.regions:
+        parts.append(regions_list(prediction, words))
+    parts.append(weak_points(metrics, words))
+    return f'<div class="fd-card"><div class="fd-body">{"".join(parts)}</div></div>'
+
+
+def incomplete(prediction: Prediction) -> bool:
+    """Whether the film's file lacks part of the film."""
+    return prediction.film.missing > 0
+
+
+def missing_note(prediction: Prediction, words: Words = ENGLISH) -> str:
+    """How much of the film its file lacks; empty for a whole film."""
+    if not incomplete(prediction):
+        return ""
+    said = words.say("missing", share=_percent(prediction.film.missing, 1))
+    return f'<p class="fd-missing"><strong>{escape(said)}</strong></p>'
+
+
+def chance(prediction: Prediction) -> str:
+    """The film's probability, with the digits that tell it from the two thresholds."""
+    calibration = prediction.calibration
+    return told_apart(prediction.probability, calibration.rule_out, calibration.rule_in)
+
+
+def told_apart(probability: float, *others: float) -> str:
+    """``percent``, with one or two more digits where it would read the same as another figure."""
+    for digits in range(3):
+        shown = [_percent(value, digits) for value in (probability, *others)]
+        if all(s != shown[0] for s, v in zip(shown[1:], others, strict=True) if v != probability):
+            break
+    return shown[0]
+
+
+def _percent(probability: float, digits: int) -> str:
+    return f"{100 * probability:.{digits}f} %" if digits else percent(probability)
+
+
+def threshold(prediction: Prediction, name: str) -> str:
+    """A threshold of the calibration, with the digits that tell it from the film's probability."""
+    return told_apart(getattr(prediction.calibration, name), prediction.probability)
+
+
+def local(region: Region, prediction: Prediction) -> str:
+    """A region's probability as shown: never more than its film's.
+
+    The two are calibrated apart, on places and on films, so a place may come out higher. A fracture
+    at a place is a fracture on the film: the film's figure is the bound.
+    """
+    return percent(min(region.score, prediction.probability))
+
+
+def subline(prediction: Prediction, words: Words = ENGLISH) -> str:
     """What to do with the verdict, in a sentence."""
-    if prediction.decision == Decision.FRACTURE_LIKELY and not prediction.regions:
-        return WORDS["sub without place"]
-    return WORDS["verdicts"][prediction.decision]["sub"]
+    if prediction.decision == Decision.FRACTURE_LIKELY:
+        if not prediction.regions:
+            return words["sub without region"]
+        if all(r.score < prediction.calibration.rule_in for r in prediction.regions):
+            return words["sub weak regions"]
+    return words["verdicts"][prediction.decision]["sub"]
 
 
-def tag(decision: str) -> str:
+def tag(decision: str, words: Words = ENGLISH) -> str:
     """A verdict as a small label: icon, colour and words."""
-    style, heading, icon = VERDICTS[decision]
-    return f'<span class="fd-tag fd-{style}">{icon}{heading}</span>'
+    style, icon = LOOKS[decision]
+    return f'<span class="fd-tag fd-{style}">{icon}{escape(words.heading(decision))}</span>'
 
 
-def gauge(prediction: Prediction) -> str:
-    """The calibrated probability on a line from 0 to 100 % with both operating points."""
+def gauge(prediction: Prediction, words: Words = ENGLISH) -> str:
+    """The calibrated probability on a line from 0 to 100 % with both thresholds."""
     low, high = prediction.calibration.rule_out, prediction.calibration.rule_in
     zones = "".join(
         f'<i class="z{i}" style="flex:{max(width, 0.001):.4f} 0 0"></i>'
@@ -82,126 +154,172 @@ def gauge(prediction: Prediction) -> str:
     )
     apart = high - low > 0.28
     ticks = "".join(
-        f'<span class="fd-tick {side}" style="left:{100 * at:.2f}%">{text}<br>{percent(at)}</span>'
-        for at, text, side in (
-            (low, WORDS["rule out"], "near" if low < 0.1 else "" if apart else "far"),
-            (high, WORDS["rule in"], "far" if high > 0.9 else "" if apart else "near"),
+        f'<span class="fd-tick {side}" style="left:{100 * at:.2f}%">{escape(words[text])}<br>'
+        f"{threshold(prediction, name)}</span>"
+        for at, name, text, side in (
+            (low, "rule_out", "rule out", "near" if low < 0.1 else "" if apart else "far"),
+            (high, "rule_in", "rule in", "far" if high > 0.9 else "" if apart else "near"),
         )
     )
-    words = say(
-        "gauge", probability=percent(prediction.probability), low=percent(low), high=percent(high)
-    )
+    said = words.say(
+        "gauge", probability=chance(prediction), low=threshold(prediction, "rule_out"),
+        high=threshold(prediction, "rule_in"),
+    )  # fmt: skip
     return (
-        f'<div class="fd-gauge" role="img" aria-label="{escape(words)}">'
+        f'<div class="fd-gauge" dir="ltr" role="img" aria-label="{escape(said)}">'
         f'<div class="fd-track">{zones}</div>'
         f'<div class="fd-needle" style="left:{100 * prediction.probability:.2f}%"></div>'
         f"{ticks}</div>"
     )
 
 
-def meaning(prediction: Prediction, metrics: Mapping[str, Any]) -> str:
-    """One or two sentences: where the film stands, and how this point did on test films."""
+def meaning(
+    prediction: Prediction, metrics: Mapping[str, Any], words: Words = ENGLISH
+) -> str:
+    """One or two sentences: where the film stands, and how this threshold did on test films."""
     if prediction.decision == Decision.OUT_OF_SCOPE:
-        return say("means out of scope", reason=prediction.scope.reason)
+        return words.say("means out of scope", reason=scope_reason(prediction, words))
     key, point = {
         Decision.FRACTURE_LIKELY: ("means likely", "rule_in"),
         Decision.NO_FRACTURE_SEEN: ("means none", "rule_out"),
         Decision.UNCERTAIN: ("means uncertain", "rule_out"),
     }[prediction.decision]
-    calibration = prediction.calibration
-    return say(
-        key, low=percent(calibration.rule_out), high=percent(calibration.rule_in),
-        figures=_figures(metrics, point),
+    return words.say(
+        key, low=threshold(prediction, "rule_out"), high=threshold(prediction, "rule_in"),
+        figures=_figures(metrics, point, words),
     )  # fmt: skip
 
 
-def _figures(metrics: Mapping[str, Any], point: str) -> str:
-    """How an operating point did on the main test set; empty when that was not measured."""
+def scope_reason(prediction: Prediction, words: Words = ENGLISH) -> str:
+    """Why there is no result; in English where the reason has no translation."""
+    known = {sentence: key for key, sentence in ENGLISH["ood"].items()}
+    reason = prediction.scope.reason
+    return words["ood"][known[reason]] if reason in known else reason
+
+
+def _figures(metrics: Mapping[str, Any], point: str, words: Words) -> str:
+    """How a threshold did on the main test set; empty when that was not measured."""
     try:
-        measured = metrics["test"]["fracatlas"]["operating_points"][point]
+        test = metrics["test"]["fracatlas"]
+        measured = test["operating_points"][point]
         sensitivity, specificity = (
-            say(
+            words.say(
                 "interval", value=percent(measured[name]["value"]),
                 low=f"{100 * measured[name]['low']:.0f}",
                 high=f"{100 * measured[name]['high']:.0f}",
             )
             for name in ("sensitivity", "specificity")
         )
-        films = int(measured["films"])
+        fractured = int(test["fractured"])
+        return words.say(
+            f"figures {point}", films=int(measured["films"]), fractured=fractured,
+            found=round(measured["sensitivity"]["value"] * fractured), sensitivity=sensitivity,
+            specificity=specificity,
+        )  # fmt: skip
     except (KeyError, TypeError, ValueError):
         return ""
-    return say(
-        "figures", films=films, point=point.replace("_", "-"), sensitivity=sensitivity,
-        specificity=specificity,
-    )  # fmt: skip
 
 
-def weak_points(metrics: Mapping[str, Any], *, unfolded: bool = False) -> str:
+def weak_points(
+    metrics: Mapping[str, Any], words: Words = ENGLISH, *, unfolded: bool = False
+) -> str:
     """What stays weak, with its figures, where the evaluation wrote it down; and the limits."""
-    weak = [str(sentence) for sentence in metrics.get("limitations") or ()]
-    first = f'<p class="fd-small fd-note">{escape(weak[0])}</p>' if weak else ""
+    found = metrics.get("limitations", ())
+    weak = [f'<span lang="en">{escape(str(sentence))}</span>' for sentence in found]
+    first = f'<p class="fd-small fd-note">{weak[0]}</p>' if weak else ""
     rest = "".join(
-        f"<li>{escape(sentence)}</li>" for sentence in [*weak[1:], *WORDS["always weak"]]
+        f"<li>{sentence}</li>" for sentence in [*weak[1:], *map(escape, words["always weak"])]
     )
     return (
-        f'{first}<details class="fd-more"{" open" * unfolded}><summary>{WORDS["weak"]}</summary>'
-        f"<ul>{rest}</ul></details>"
+        f'{first}<details class="fd-more"{" open" * unfolded}><summary>{escape(words["weak"])}'
+        f"</summary><ul>{rest}</ul></details>"
     )
 
 
-def regions_list(prediction: Prediction) -> str:
+def regions_list(prediction: Prediction, words: Words = ENGLISH) -> str:
     """The regions, strongest first; each a button that shows it in the viewer."""
+    rule_in = prediction.calibration.rule_in
     rows = "".join(
         f'<li><button type="button" data-region="{index}"><span class="n">{index + 1}</span>'
-        f"<span>{escape(place(region, prediction))}<br><small>{region.width:.0f} &times; "
-        f"{region.height:.0f} px{WORDS['dashed'] * (region.score < prediction.calibration.rule_in)}"
-        f'</small></span><span class="p">{percent(region.score)}</span></button></li>'
+        f"<span>{escape(where(region, prediction, words))}<br><small>{region.width:.0f} &times; "
+        f"{region.height:.0f} px"
+        f"{', ' + escape(words['dashed']) if region.score < rule_in else ''}"
+        f'</small></span><span class="p">{local(region, prediction)}</span></button></li>'
         for index, region in enumerate(prediction.regions)
     )
-    return f'<h3 style="margin-top:16px">{WORDS["regions"]}</h3><ul class="fd-regions">{rows}</ul>'
+    above = any(region.score > prediction.probability for region in prediction.regions)
+    note = f'<p class="fd-small">{escape(words["local how"])}</p>' if above else ""
+    return (
+        f'<h3 class="fd-marked">{escape(words["regions"])} <small>{escape(words["local"])}</small>'
+        f'</h3><ul class="fd-regions">{rows}</ul>{note}'
+    )
 
 
-def place(region: Region, prediction: Prediction) -> str:
-    """Where a region lies, in words: "upper left", "centre"."""
+def where(region: Region, prediction: Prediction, words: Words = ENGLISH) -> str:
+    """Where a region lies, in words: "upper left of image", "centre"."""
     x = (region.x + region.width / 2) / prediction.film.width
     y = (region.y + region.height / 2) / prediction.film.height
     row, column = min(2, int(3 * y)), min(2, int(3 * x))
-    where = f"{WORDS['down'][row]} {WORDS['across'][column]}"
-    where = WORDS["centre"] if row == column == 1 else where
-    return say("of the film", where=f"{where[0].upper()}{where[1:]}")
+    if row == column == 1:
+        return words["centre"][:1].upper() + words["centre"][1:]
+    said = words.say("of the film", down=words["down"][row], across=words["across"][column])
+    return said[:1].upper() + said[1:]
 
 
-def describe(prediction: Prediction) -> str:
+def describe(prediction: Prediction, words: Words = ENGLISH) -> str:
     """The picture in words, for those who cannot see it."""
-    found = [place(region, prediction) for region in prediction.regions]
-    size = say("size", width=prediction.film.width, height=prediction.film.height)
+    found = [where(region, prediction, words) for region in prediction.regions]
+    size = words.say("size", width=prediction.film.width, height=prediction.film.height)
     if not found:
-        return f"{size} {WORDS['no place marked']}"
-    return f"{size} {say('places marked', places='; '.join(found))}"
+        return f"{size} {words['no place marked']}"
+    return f"{size} {words.say('places marked', places='; '.join(found))}"
 
 
-def error_card(sentence: str, heading: str = WORDS["not read"]) -> str:
+def error_sentence(error: RadiographError, words: Words = ENGLISH) -> str:
+    """An error for a person: in English its own sentence, else the one of its kind."""
+    if isinstance(error, SeveralFrames):
+        return words.say("choose frame", frames=error.frames)
+    return str(error) if words.code == "en" else words["errors"][error.kind]
+
+
+def error_card(
+    sentence: str, heading: str | None = None, words: Words = ENGLISH, source: str = ""
+) -> str:
     """What went wrong and the way out, as sentences."""
+    title = words["not read"] if heading is None else heading
     return (
-        f'<div class="fd-card fd-error" role="alert"><h2>{escape(heading)}</h2>'
-        f"<p>{escape(sentence)}</p></div>"
+        f'<div class="fd-card fd-error" role="alert" data-once="{token_hex(4)}">'
+        f"<h2>{escape(title)}</h2><p>{escape(sentence)}</p>{of_film(source)}</div>"
+    )
+
+
+def film_error(error: RadiographError, words: Words = ENGLISH, source: str = "") -> str:
+    """The card of a film that could not be read; in another language the exact words stay below."""
+    card = error_card(error_sentence(error, words), None, words, source)
+    if words.code == "en" or isinstance(error, SeveralFrames):
+        return card
+    return card.replace(
+        "</div>", f'<p class="fd-small" lang="en" dir="ltr">{escape(str(error))}</p></div>'
     )
 
 
 def card(heading: str, *sentences: str) -> str:
     """A plain card."""
     paragraphs = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
-    return f'<div class="fd-card"><h2>{escape(heading)}</h2>{paragraphs}</div>'
+    return (
+        f'<div class="fd-card" data-once="{token_hex(4)}"><h2>{escape(heading)}</h2>'
+        f"{paragraphs}</div>"
+    )
 
 
-def progress(done: int, total: int, words: str) -> str:
+def progress(done: int, total: int, said: str, words: Words = ENGLISH) -> str:
     """A progress bar with its words."""
     share = 100 * done / max(total, 1)
     return (
-        f'<div class="fd-progress"><p class="fd-hint" role="status">{escape(words)}</p>'
-        f'<div class="bar" role="progressbar" aria-label="Films read" aria-valuemin="0" '
-        f'aria-valuemax="{total}" aria-valuenow="{done}"><i style="width:{share:.1f}%"></i></div>'
-        "</div>"
+        f'<div class="fd-progress"><p class="fd-hint" role="status">{escape(said)}</p>'
+        f'<div class="bar" role="progressbar" aria-label="{escape(words["films read"])}" '
+        f'aria-valuemin="0" aria-valuemax="{total}" aria-valuenow="{done}">'
+        f'<i style="width:{share:.1f}%"></i></div></div>'
     )
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from demo.language import tag
 from demo.view import Box, data_uri, shrink
 from detector import load_radiograph
 from detector.explain.overlay import to_grey8
@@ -95,10 +96,8 @@ def examples_strip(examples: Sequence[Example]) -> str:
         f"<span>{escape(example.title)}</span></button></li>"
         for index, example in enumerate(examples)
     )
-    title = "Synthetic examples: drawn by a program, no patients" if synthetic else (
-        "Examples: test films of FracAtlas (CC BY 4.0) that the model never saw"
-    )  # fmt: skip
-    return f'<div class="fd-examples"><h2>{title}</h2><ul>{rows}</ul></div>'
+    title = tag("summary", f"examples {'synthetic' if synthetic else 'real'}")
+    return f'<details class="fd-examples" open>{title}<ul>{rows}</ul></details>'
 
 
 def choose(rows: Sequence[dict[str, str]], count: int = 8) -> list[dict[str, str]]:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from demo import cards
-from demo.about import WHAT_IT_IS
 from demo.download import download, saver
 from demo.examples import Example, examples_strip
+from demo.language import t
+from demo.latest_only import Answer, LatestOnly
 from demo.objects import ObjectsBox, offered
-from demo.reading import ABSENT, PRESENT, Reading, agreement, post_test, starting_prevalence
+from demo.predictive import LEAST, MOST, in_range, post_test, start
+from demo.reading import ANSWERS, PRESENT, Reading, agreement
+from demo.source import source_of
 from demo.theme import asset, html
-from demo.turns import Turns
-from demo.words import WORDS
 from detector import FractureDetector, RadiographError
 from detector.errors import SeveralFrames
 from detector.explain.methods import DEFAULT, METHODS
 from detector.model.calibration import Decision
 from detector.report.pdf import make_report
+from detector.report.words import ENGLISH, Words, words_in
 
 logger = logging.getLogger(__name__)
 
@@ -32,16 +35,28 @@ HOUR = 3600
 MODEL = {"concurrency_id": "model", "concurrency_limit": 2, "api_visibility": "private"}
 # The others answer at once, past the queue.
 QUICK = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-GONE = "The film is no longer in memory: it is dropped after an hour. Choose it again."
-BROKEN = "Something went wrong inside the page. Try again; if it stays, try another film."
+HIDDEN = {"visible": False}
+
+
+def pre_test_slider(prevalence: float) -> gr.Slider:
+    """The slider of the pre-test probability; its field takes anything that is typed.
+
+    Gradio refuses what is out of range with an error page, and a blank field too.
+    """
+    slider = gr.Slider(LEAST, MOST, start(prevalence), label=t("pre-test"), elem_id="pre-test")
+    slider.preprocess = lambda typed: in_range(typed, slider.value)
+    return slider
 
 
 class FilmTab:
     """The tab's components and what they do; one instance per page, no state of any visitor."""
 
-    def __init__(self, detector: FractureDetector, examples: Sequence[Example]) -> None:
+    def __init__(
+        self, detector: FractureDetector, examples: Sequence[Example], language: gr.Textbox
+    ) -> None:
         self.detector = detector
         self.examples = examples
+        self.language = language
         self.metrics = dict(detector.config.metrics)
         self._build()
         self._connect()
@@ -49,22 +64,17 @@ class FilmTab:
     def _build(self) -> None:
         self.reading = gr.State(None, time_to_live=HOUR)
         self.pending = gr.State(None, time_to_live=HOUR)
-        self.turns = gr.State(Turns())
+        self.latest = gr.State(LatestOnly())
         with gr.Row(elem_id="film-in", equal_height=True):
-            with gr.Column(scale=5, min_width=320):
-                self.drop = gr.File(
-                    label="X-ray film: JPEG, PNG, TIFF, BMP, WebP or DICOM, up to 200 MB",
-                    height=118, elem_id="drop",
-                )
-            with gr.Column(scale=7, min_width=320):
+            with gr.Column(scale=5, min_width=280):
+                self.drop = gr.File(label=t("drop label"), height=118, elem_id="drop")
+            with gr.Column(scale=7, min_width=280):
                 self.strip = html(
                     examples_strip(self.examples), elem_id="examples",
-                    js_on_load="element.addEventListener('click', (e) => { const b = "
-                    "e.target.closest('[data-example]'); if (b) trigger('pick', "
-                    "{ index: Number(b.dataset.example) }); });",
+                    js_on_load=asset("examples.js"),
                 )
         with gr.Row(elem_id="film-row"):
-            with gr.Column(scale=7, min_width=320, elem_id="film-view"):
+            with gr.Column(scale=8, min_width=320, elem_id="film-view"):
                 self.viewer = html(
                     "", html_template=asset("viewer.html"), js_on_load=asset("viewer.js"),
                     elem_id="viewer",
@@ -72,171 +82,220 @@ class FilmTab:
                 with gr.Row(visible=False, elem_id="method-row") as self.method_row:
                     self.method = gr.Dropdown(
                         [(title, name) for name, title in METHODS.items()], value=DEFAULT,
-                        label="Method of the map", elem_id="method", filterable=False,
-                        info="The verdict is the same for all. Only the first is on a fixed scale; "
-                        "the others are relative to this film.",
+                        label=t("method"), info=t("method info"), elem_id="method",
+                        filterable=False,
                     )
-                with gr.Accordion("What this map is, and what it is not", open=False):
-                    gr.Markdown(WHAT_IT_IS)
+                with gr.Accordion(t("map"), open=False):
+                    gr.Markdown(t("what it is"))
+                    gr.Markdown(t("what it is not"))
             with gr.Column(scale=5, min_width=340, elem_id="film-result"):
                 self.blind = gr.Checkbox(
-                    False, label="Read first, then reveal",
-                    info="Give your own reading before you see the model's: it guards against "
-                    "following it blindly.", elem_id="blind",
+                    False, label=t("blind"), info=t("blind info"), elem_id="blind"
                 )
-                self.verdict = html(cards.EMPTY, elem_id="verdict")
+                # The browser's: what is on its way, what broke off.
+                html('<div class="fd-status"></div>', elem_id="film-status")
+                self.headline = html(
+                    cards.empty(), elem_id="headline", js_on_load="fd.answers(element, watch);"
+                )
                 with gr.Row(visible=False, elem_id="frame-row") as self.frame_row:
-                    self.frame = gr.Number(0, label="Frame", precision=0, minimum=0, min_width=80)
-                    self.read_frame = gr.Button("Read this frame", min_width=120)
+                    self.frame = gr.Number(
+                        1, label=t("frame"), precision=0, min_width=80, elem_id="frame"
+                    )
+                    self.read_frame = gr.Button(t("read frame"), min_width=120)
                 with gr.Group(visible=False, elem_id="own") as self.own:
                     self.answer = gr.Radio(
-                        [PRESENT, ABSENT], label="Your reading",
-                        info="If you see a fracture, also click the place on the film.",
+                        choices(ENGLISH), label=t("own"), info=t("own info"), elem_id="answer"
                     )
-                    self.reveal = gr.Button("Reveal the result", variant="primary")
+                    self.reveal = gr.Button(t("reveal"), variant="primary", elem_id="reveal")
                 self.agreed = html("", visible=False, elem_id="agreement")
+                self.verdict = html("", elem_id="verdict")
                 with gr.Column(visible=False, elem_id="after") as self.after:
-                    start = starting_prevalence(
-                        self.detector.config.calibration.prevalence, self.metrics
-                    )
                     with gr.Group():
-                        self.before = gr.Slider(
-                            1, 99, round(100 * start), step=1, info=WORDS["formula"],
-                            elem_id="pre-test",
-                            label="Probability of a fracture before the film (%)",
+                        self.before = pre_test_slider(
+                            self.detector.config.calibration.prevalence
                         )
                         self.post = html(elem_id="post-test")
-                    with gr.Accordion("Report (PDF, one page)", open=False, elem_id="report"):
-                        gr.Markdown("Only what you type here is added; nothing of it is kept.")
-                        self.patient = gr.Textbox(label="Patient or study", max_length=120)
-                        self.question = gr.Textbox(label="Clinical question", max_length=300)
+                        with gr.Accordion(t("how"), open=False, elem_id="formula"):
+                            gr.Markdown(t("formula"))
+                    with gr.Accordion(t("report"), open=False, elem_id="report"):
+                        gr.Markdown(t("report info"))
+                        self.patient = gr.Textbox(label=t("patient"), max_length=120)
+                        self.question = gr.Textbox(label=t("question"), max_length=300)
                         self.conclusion = gr.Textbox(
-                            label="Your conclusion", lines=2, max_length=600
+                            label=t("conclusion"), lines=2, max_length=600
                         )
-                        self.save = gr.Button("Save the report", variant="primary")
+                        self.save = gr.Button(t("save report"), variant="primary")
                         self.report_error = html(visible=False)
-                    self.objects = ObjectsBox()
+                    self.objects = ObjectsBox(self.language)
         self.saver = saver()
 
     def _connect(self) -> None:
         # What belongs to one film; a report's text too: it must not go on with the next patient.
         self.typed = [self.patient, self.question, self.conclusion]
         self.shown = [
-            self.reading, self.viewer, self.verdict, self.own, self.agreed, self.after, self.post,
-            self.answer, self.frame_row, self.pending, self.drop, self.method_row, self.method,
-            self.objects.box, self.report_error, self.objects.error, *self.typed,
+            self.reading, self.viewer, self.headline, self.verdict, self.own, self.agreed,
+            self.after, self.post, self.answer, self.frame_row, self.pending, self.drop,
+            self.method_row, self.method, self.objects.box, self.report_error, self.objects.error,
+            *self.typed,
         ]  # fmt: skip
         # "multiple": a film asked for while another is being read is read too, and is the one shown
-        on = {
-            "show_progress_on": [self.verdict], "show_progress": "minimal",
-            "trigger_mode": "multiple", **MODEL,
-        }  # fmt: skip
-        settings = [self.blind, self.before]
-        self.drop.upload(self.dropped, [self.turns, self.drop, *settings], self.shown, **on)
-        self.strip.pick(self.read_example, [self.turns, *settings], self.shown, **on)
+        on = {"show_progress": "hidden", "trigger_mode": "multiple", **MODEL}
+        settings = [self.blind, self.before, self.language]
+        self.drop.upload(self.dropped, [self.latest, self.drop, *settings], self.shown, **on)
+        self.strip.pick(self.read_example, [self.latest, *settings], self.shown, **on)
         self.read_frame.click(
-            self.read_pending, [self.turns, self.pending, self.frame, *settings], self.shown, **on
+            self.read_pending, [self.latest, self.pending, self.frame, *settings], self.shown, **on
         )
-        self.method.select(  # `input` comes twice for one choice
-            self.explain, [self.turns, self.reading, self.method], [self.reading, self.viewer],
+        # `change` and not `select`: the keyboard tells of its choice by this event alone.
+        self.method.change(
+            self.explain, [self.latest, self.reading, self.method, self.language],
+            [self.reading, self.viewer],
             show_progress="minimal", show_progress_on=[self.method], **MODEL,
         )
         self.viewer.mark(self.marked, self.reading, [self.reading, self.answer], **QUICK)
-        own = [self.reading, self.answer, self.before]
+        own = [self.reading, self.answer, self.before, self.language]
         self.reveal.click(self.revealed, own, self.shown, **QUICK)
-        moved = [self.reading, self.before]
+        self.blind.input(
+            self.left, [self.blind, self.reading, self.before, self.language], self.shown, **QUICK
+        )
+        moved = [self.reading, self.before, self.language]
         self.before.input(self.posted, moved, self.post, trigger_mode="always_last", **QUICK)
         self.save.click(
-            self.report, [self.reading, *self.typed], [self.saver, self.report_error],
-            concurrency_id="model", api_visibility="private",
-        )
+            self.report, [self.reading, self.language, *self.typed],
+            [self.saver, self.report_error], concurrency_id="model", api_visibility="private",
+        )  # fmt: skip
         self.objects.connect(self.reading, self.saver)
 
     # What the events do ------------------------------------------------------------------------
 
     def show(
-        self, reading: Reading, before: float, *, pending: str | None = None, fresh: bool = True
-    ) -> tuple[Any, ...]:
-        """All of the tab for one reading; before the reveal nothing of the result is sent.
+        self, reading: Reading, before: float, words: Words = ENGLISH, *,
+        pending: str | None = None, fresh: bool = True,
+    ) -> tuple[Answer, Callable[[], Answer]]:
+        """All of the tab for one reading, the viewer's picture apart: it is large, and comes later.
 
-        `pending`: the file of several frames it is from. What was typed stays unless it is `fresh`.
+        Before the reveal nothing of the result is sent. ``pending``: the file of several frames it
+        is from. What was typed stays, and the film is not sent again, unless it is ``fresh``.
         """
         prediction = reading.prediction
+        source = reading.source.line(prediction, words)
         if reading.revealed:
+            headline = cards.headline(prediction, source, words)
             verdict = cards.verdict_card(
-                prediction, self.metrics, reading.said, reading.synthetic
+                prediction, self.metrics, reading.said, reading.synthetic, words
             )
         else:
-            verdict = cards.card(WORDS["your turn"], WORDS["read first"])
-        told = agreement(reading) if reading.revealed else ""
+            headline = cards.card(words["your turn"], words["read first"]) + cards.of_film(source)
+            verdict = ""
+        told = agreement(reading, words) if reading.revealed else ""
         after = reading.revealed and prediction.decision != Decision.OUT_OF_SCOPE
-        return (
-            reading, reading.message(), verdict, gr.update(visible=not reading.revealed),
-            gr.update(value=told, visible=bool(told)), gr.update(visible=reading.revealed),
-            post_test(prediction, before) if after else "",
-            reading.own, gr.update(visible=pending is not None), pending, None,
-            gr.update(visible=after), prediction.method, gr.update(visible=offered(reading)),
-            *[gr.update(visible=False)] * 2, *["" if fresh else gr.skip()] * len(self.typed),
-        )  # fmt: skip
+        answer = {
+            self.reading: reading,
+            self.headline: asked(reading.asked, headline),
+            self.verdict: verdict,
+            self.own: gr.update(visible=not reading.revealed),
+            self.agreed: gr.update(value=told, visible=bool(told)),
+            self.after: gr.update(visible=reading.revealed),
+            self.post: post_test(prediction, before, self.metrics, words) if after else "",
+            self.answer: gr.update(value=reading.own, choices=choices(words)),
+            self.frame_row: gr.update(visible=pending is not None),
+            self.pending: pending,
+            self.drop: None,
+            self.method_row: gr.update(visible=after),
+            self.method: prediction.method,
+            self.objects.box: gr.update(visible=offered(reading)),
+            self.report_error: gr.update(**HIDDEN),
+            self.objects.error: gr.update(**HIDDEN),
+        }
+        if fresh:
+            answer |= dict.fromkeys(self.typed, "")
+        return answer, lambda: {self.viewer: reading.message(words, again=not fresh)}
 
-    def refuse(self, card: str, pending: str | None = None) -> tuple[Any, ...]:
+    def refuse(
+        self, card: str, asked_as: str = "", pending: str | None = None
+    ) -> tuple[Answer, Callable[[], Answer]]:
         """The tab without a film, and why: an older film's verdict must not stand beside it."""
-        hidden = gr.update(visible=False)
-        return (
-            None, "", card, hidden, gr.update(value="", visible=False), hidden, "", None,
-            gr.update(visible=pending is not None), pending, None, hidden, DEFAULT,
-            *[hidden] * 3, *[""] * len(self.typed),
-        )  # fmt: skip
+        hidden = gr.update(**HIDDEN)
+        boxes = (self.own, self.after, self.method_row, self.objects.box, self.report_error,
+                 self.objects.error)  # fmt: skip
+        answer = {
+            self.reading: None, self.viewer: "", self.headline: asked(asked_as, card),
+            self.verdict: "", self.agreed: gr.update(value="", **HIDDEN), self.post: "",
+            self.answer: None, self.frame_row: gr.update(visible=pending is not None),
+            self.pending: pending, self.drop: None, self.method: DEFAULT,
+            **dict.fromkeys(boxes, hidden), **dict.fromkeys(self.typed, ""),
+        }  # fmt: skip
+        return answer, dict
 
     def dropped(
-        self, turns: Turns, file: str | None, blind: bool, before: float
-    ) -> tuple[Any, ...]:
+        self, latest: LatestOnly, file: str | None, blind: bool, before: float, language: str
+    ) -> Iterator[Answer]:
         """Read an uploaded film, and show it unless another one was asked for meanwhile."""
-        return turns.ask(lambda: self.read(file, blind, before))
+        words = words_in(language)
+        yield from latest.ask(lambda: self.read(file, blind, before, words))
 
     def read(
-        self, file: str | None, blind: bool, before: float, frame: int | None = None
-    ) -> tuple[Any, ...]:
-        """Read an uploaded film."""
+        self, file: str | None, blind: bool, before: float, words: Words = ENGLISH,
+        frame: int | None = None, name: str = "", asked_as: str = "",
+    ) -> tuple[Answer, Callable[[], Answer]]:
+        """Read an uploaded film; ``frame`` is counted from 0.
+
+        ``name`` and ``asked_as``: of a film of a list, what it is called there and in the browser.
+        """
         if not file:
-            return self.refuse(cards.EMPTY)
+            return self.refuse(cards.empty(words))
+        key = asked_as or (file if frame is None else f"frame:{frame + 1}")
         try:
+            source = source_of(file, frame, name)
             prediction = self.detector.predict(Path(file), frame=frame)
         except SeveralFrames as error:
-            return self.refuse(cards.error_card(str(error), WORDS["which frame"]), file)
+            card = cards.error_card(
+                cards.error_sentence(error, words), words["which frame"], words, source.name
+            )
+            return self.refuse(card, key, file)
         except RadiographError as error:
-            return self.refuse(cards.error_card(str(error)), file if frame is not None else None)
+            card = cards.film_error(error, words, source.name)
+            return self.refuse(card, key, file if frame is not None else None)
         except Exception as error:  # the page must live on; nothing of the film goes into the log
             logger.error("a film could not be read: %s", type(error).__name__)
-            return self.refuse(cards.error_card(BROKEN))
-        reading = Reading(prediction, revealed=not blind, file=file)
-        return self.show(reading, before, pending=file if frame is not None else None)
+            return self.refuse(cards.error_card(words["broken"], None, words), key)
+        reading = Reading(prediction, source, revealed=not blind, file=file, asked=key)
+        return self.show(
+            reading, before, words, pending=file if frame is not None else None
+        )
 
     def read_example(
-        self, turns: Turns, blind: bool, before: float, event: gr.EventData
-    ) -> tuple[Any, ...]:
+        self, latest: LatestOnly, blind: bool, before: float, language: str, event: gr.EventData
+    ) -> Iterator[Answer]:
         """Read one of the examples."""
-        example = self.examples[int(event.index) % len(self.examples)]
+        index = int(event.index) % len(self.examples)
+        example, key, words = self.examples[index], f"example:{index}", words_in(language)
 
-        def read() -> tuple[Any, ...]:
+        def read() -> tuple[Answer, Callable[[], Answer]]:
             try:
+                source = source_of(example.file, name=example.title)
                 prediction = self.detector.predict(Path(example.file))
             except RadiographError as error:
-                return self.refuse(cards.error_card(str(error)))
+                return self.refuse(cards.film_error(error, words), key)
             reading = Reading(
-                prediction, example.said, example.truth, example.synthetic, revealed=not blind
+                prediction, source, example.said, example.truth, example.synthetic,
+                revealed=not blind, asked=key,
             )
-            return self.show(reading, before)
+            return self.show(reading, before, words)
 
-        return turns.ask(read)
+        yield from latest.ask(read)
 
     def read_pending(
-        self, turns: Turns, file: str | None, frame: float | None, blind: bool, before: float
-    ) -> tuple[Any, ...]:
+        self, latest: LatestOnly, file: str | None, frame: float | None, blind: bool,
+        before: float, language: str,
+    ) -> Iterator[Answer]:  # fmt: skip
         """Read the chosen frame of the multi-frame file that was dropped before."""
+        words, number = words_in(language), round(frame or 1)
         if not file or not Path(file).is_file():
-            return turns.ask(lambda: self.refuse(cards.error_card(GONE)))
-        return turns.ask(lambda: self.read(file, blind, before, int(frame or 0)))
+            gone = cards.error_card(words["gone"], None, words)
+            yield from latest.ask(lambda: self.refuse(gone, f"frame:{number}"))
+            return
+        yield from latest.ask(lambda: self.read(file, blind, before, words, number - 1))
 
     def marked(self, reading: Reading | None, event: gr.EventData) -> tuple[Any, ...]:
         """The reader clicked a place on the film."""
@@ -246,53 +305,90 @@ class FilmTab:
         return reading, reading.own
 
     def revealed(
-        self, reading: Reading | None, answer: str | None, before: float
-    ) -> tuple[Any, ...]:
+        self, reading: Reading | None, answer: str | None, before: float, language: str
+    ) -> Answer:
         """Show the result, once the reader has answered."""
+        words = words_in(language)
         if reading is None:
-            return self.refuse(cards.error_card(GONE))
-        if answer not in (PRESENT, ABSENT):
-            waiting = list(self.show(reading, before, fresh=False))
-            waiting[self.shown.index(self.verdict)] = cards.error_card(
-                WORDS["choose first"], WORDS["your turn"]
-            )
-            return tuple(waiting)
+            return self.refuse(cards.error_card(words["gone"], None, words))[0]
+        if answer not in ANSWERS:
+            return {
+                self.headline: asked(
+                    reading.asked,
+                    cards.error_card(words["choose first"], words["your turn"], words),
+                )
+            }
         mark = reading.mark if answer == PRESENT else None
-        reading = replace(reading, own=answer, mark=mark, revealed=True)
-        return self.show(reading, before, fresh=False)
+        return self._reveal(replace(reading, own=answer, mark=mark), before, words)
 
-    def explain(self, turns: Turns, reading: Reading | None, method: str) -> tuple[Any, ...]:
-        """The map by another method; the verdict stays."""
-        if reading is None or not reading.revealed:
-            return gr.skip(), gr.skip()
+    def left(
+        self, blind: bool, reading: Reading | None, before: float, language: str
+    ) -> Answer:
+        """Who leaves the mode gets the result of the film in view; no answer is asked for."""
+        if blind or reading is None or reading.revealed:
+            return gr.skip()
+        return self._reveal(replace(reading, own=None, mark=None), before, words_in(language))
 
-        def other() -> tuple[Any, ...]:
+    def _reveal(self, reading: Reading, before: float, words: Words) -> Answer:
+        first, rest = self.show(replace(reading, revealed=True), before, words, fresh=False)
+        kept = (self.frame_row, self.pending)  # the other frames can be read now as before
+        return {name: value for name, value in first.items() if name not in kept} | rest()
+
+    def explain(
+        self, latest: LatestOnly, reading: Reading | None, method: str, language: str
+    ) -> Answer:
+        """The heatmap by another method; the verdict stays."""
+        if reading is None or not reading.revealed or method == reading.prediction.method:
+            return gr.skip()
+
+        def other() -> Answer:
             prediction = self.detector.predict(reading.prediction.film, method=method)
             explained = replace(reading, prediction=prediction)
-            return explained, explained.message()
+            message = explained.message(words_in(language), again=True)
+            return {self.reading: explained, self.viewer: message}
 
-        return turns.beside(other)
+        return latest.beside(other)
 
-    def posted(self, reading: Reading | None, before: float) -> str:
+    def posted(self, reading: Reading | None, before: float, language: str) -> str:
         """The post-test probability for another pre-test probability."""
         if reading is None or not reading.revealed:
             return ""
-        return post_test(reading.prediction, before)
+        return post_test(reading.prediction, before, self.metrics, words_in(language))
 
     def report(
-        self, reading: Reading | None, patient: str, question: str, conclusion: str
-    ) -> tuple[Any, ...]:
+        self, reading: Reading | None, language: str, patient: str, question: str, conclusion: str
+    ) -> Answer:
         """Make the PDF and hand it to the browser."""
+        words = words_in(language)
+
+        def failed(sentence: str) -> Answer:
+            card = cards.error_card(sentence, words["no report"], words)
+            return {self.report_error: gr.update(value=card, visible=True)}
+
         if reading is None:
-            return gr.skip(), gr.update(value=cards.error_card(GONE, "No report"), visible=True)
-        fields = {"Patient or study": patient, "Clinical question": question}
+            return failed(words["gone"])
+        fields = {words["page"]["patient"]: patient, words["page"]["question"]: question}
         if reading.synthetic:
-            fields["Film"] = "Synthetic, drawn by a program; no patient"
+            fields[words["pdf"]["fields"]] = words["pdf"]["synthetic"]
         try:
             pdf = make_report(
-                reading.prediction, fields, metrics=self.metrics, conclusion=conclusion
+                reading.prediction, fields, metrics=self.metrics, conclusion=conclusion,
+                source=reading.source.line(reading.prediction, words), words=words,
             )
         except ValueError as error:
-            card = cards.error_card(str(error), "The report was not made")
-            return gr.skip(), gr.update(value=card, visible=True)
-        return download("fracture-report.pdf", "application/pdf", pdf), gr.update(visible=False)
+            return failed(str(error))
+        return {
+            self.saver: download("fracture-report.pdf", "application/pdf", pdf),
+            self.report_error: gr.update(**HIDDEN),
+        }
+
+
+def choices(words: Words) -> list[tuple[str, str]]:
+    """The reader's possible answers, in words and as they are kept."""
+    return [(words[key], key) for key in ANSWERS]
+
+
+def asked(key: str, card: str) -> str:
+    """A card as the answer to the browser's request of this name."""
+    return f'<div data-asked="{escape(key)}">{card}</div>'
+

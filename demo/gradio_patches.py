@@ -83,8 +83,13 @@ async def parse_upload(parser: GradioMultiPartParser) -> FormData:
 
 
 def hand_over(component: gr.File | gr.UploadButton, file: FileData) -> NamedString:
-    """The path of a film that was uploaded; Gradio has checked that it was."""
-    return NamedString(file.path)
+    """The path of a film that was uploaded; Gradio has checked that it was.
+
+    Its ``given_name`` is the one that the visitor's browser gave it.
+    """
+    path = NamedString(file.path)
+    path.given_name = file.orig_name
+    return path
 
 
 def delete_broken_uploads() -> None:

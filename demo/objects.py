@@ -10,54 +10,52 @@ import gradio as gr
 
 from demo import cards
 from demo.download import download
+from demo.language import t
 from demo.reading import Reading
 from demo.theme import html
+from detector.report.words import words_in
 
 INSTALLED = find_spec("highdicom") is not None  # the published Space, for one, has it not
-WHAT_THEY_ARE = (
-    "A report, the picture with the map and the map itself for the film's own study in an archive. "
-    "They carry the film's patient data; the page keeps none of it."
-)
-GONE = (
-    "The film's file is no longer here: uploads are deleted after a quarter of an hour. "
-    "Choose it again."
-)
 
 
 class ObjectsBox:
     """The box below the report; shown when ``offered`` says so."""
 
-    def __init__(self) -> None:
-        with gr.Accordion(
-            "DICOM objects (ZIP)", open=False, visible=False, elem_id="objects"
-        ) as self.box:
-            gr.Markdown(WHAT_THEY_ARE)
-            self.save = gr.Button("Save the DICOM objects")
+    def __init__(self, language: gr.Textbox) -> None:
+        self.language = language
+        with gr.Accordion(t("objects"), open=False, visible=False, elem_id="objects") as self.box:
+            gr.Markdown(t("objects info"))
+            self.save = gr.Button(t("save objects"))
             self.error = html(visible=False)
 
     def connect(self, reading: gr.State, saver: gr.HTML) -> None:
         """Let the button make the file of the film in view."""
         self.save.click(
-            self.pack, reading, [saver, self.error],
+            self.pack, [reading, self.language], [saver, self.error],
             concurrency_id="model", api_visibility="private",
         )  # fmt: skip
 
-    def pack(self, reading: Reading | None) -> tuple[Any, ...]:
+    def pack(self, reading: Reading | None, language: str) -> tuple[Any, ...]:
         """Make the ZIP file and hand it to the browser.
 
         The header is read anew from the upload, which is deleted by the page's rule for uploads:
         so no patient data is kept beside it, or longer.
         """
+        words = words_in(language)
+
+        def failed(sentence: str) -> tuple[Any, ...]:
+            card = cards.error_card(sentence, words["no objects"], words)
+            return gr.skip(), gr.update(value=card, visible=True)
+
         if reading is None or not reading.file or not Path(reading.file).is_file():
-            return gr.skip(), gr.update(value=cards.error_card(GONE, "No objects"), visible=True)
+            return failed(words["objects gone"])
         from detector.pacs.objects import make as objects
 
         try:
             source = objects.read_source(reading.file)
             packed = objects.zip_objects(objects.make_objects(source, reading.prediction))
         except objects.SourceError as error:
-            card = cards.error_card(str(error), "No objects")
-            return gr.skip(), gr.update(value=card, visible=True)
+            return failed(str(error))
         name = "fracture-objects.zip"
         return download(name, "application/zip", packed), gr.update(visible=False)
 

@@ -9,11 +9,12 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from demo.about import HEADER, SWITCH, about_tab, footer
+from demo.about import HEADER, about_tab, footer
 from demo.api import add_api
 from demo.examples import Example
 from demo.film import FilmTab
 from demo.gradio_patches import STATES, patch
+from demo.language import t, translations
 from demo.server import CACHE, MAX_FILE, MAX_WAITING, Guard
 from demo.study import StudyTab
 from demo.theme import asset, html, theme
@@ -35,17 +36,19 @@ def build_page(
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=CACHE, fill_width=True
     ) as page:
-        html(HEADER, js_on_load=SWITCH)
+        language = gr.Textbox("en", visible=False)
+        page.load(None, None, language, js="() => fd.language")
+        html(HEADER, js_on_load="fd.header(element);")
         with gr.Tabs() as tabs:
-            with gr.Tab("One film", id=FILM_TAB):
-                film = FilmTab(detector, examples)
-            with gr.Tab("Study", id="study"):
+            with gr.Tab(t("one film"), id=FILM_TAB):
+                film = FilmTab(detector, examples, language)
+            with gr.Tab(t("study"), id="study"):
                 StudyTab(film, tabs, FILM_TAB)
-            with gr.Tab("Worklist", id="worklist"):
-                WorklistTab(detector)
-            with gr.Tab("About the model", id="about"):
+            with gr.Tab(t("worklist"), id="worklist"):
+                WorklistTab(film, tabs, FILM_TAB)
+            with gr.Tab(t("about"), id="about"):
                 about_tab(detector, card_folder)
-        html(footer(detector))
+        html(footer(detector), js_on_load="fd.translate(element);")
         add_api(detector)
     return patch(page.queue(max_size=MAX_WAITING, api_open=False))
 
@@ -57,6 +60,7 @@ def launch_settings(names: Sequence[str] = ()) -> dict[str, Any]:
     """
     return {
         "theme": theme(),
+        "i18n": translations(),
         "head": HEAD,
         "app_kwargs": {"middleware": [Middleware(Guard, names=names)]},
         "max_file_size": MAX_FILE,

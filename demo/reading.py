@@ -6,14 +6,15 @@ from dataclasses import dataclass, field, replace
 from html import escape
 from secrets import token_hex
 
-from demo.cards import VERDICTS, describe, place
+from demo.cards import describe, where
+from demo.source import Source
 from demo.view import Box, viewer_message
-from demo.words import WORDS, say
 from detector import Prediction
-from detector.model.calibration import Decision, post_test_probability
-from detector.report.results import percent
+from detector.model.calibration import Decision
+from detector.report.words import ENGLISH, Words
 
-PRESENT, ABSENT = WORDS["present"], WORDS["absent"]
+PRESENT, ABSENT, UNSURE = "present", "absent", "unsure"
+ANSWERS = (PRESENT, ABSENT, UNSURE)  # keys of the strings too
 NEAR = 0.04  # a mark this share of the film's longest side beside a region still counts as in it
 
 
@@ -21,12 +22,15 @@ NEAR = 0.04  # a mark this share of the film's longest side beside a region stil
 class Reading:
     """What one visitor's page holds of the film in view; it lives in that session only.
 
-    ``said``: what radiologists said of an example; ``truth``: their boxes. ``own``: the reader's
-    answer (``PRESENT``, ``ABSENT``) and ``mark``: where, in film pixels. ``revealed``: whether the
-    result may be shown. ``file``: the upload, which the page deletes before long.
+    ``source``: which film it is. ``said``: what radiologists said of an example; ``truth``: their
+    boxes. ``own``: the reader's answer, one of ``ANSWERS``, and ``mark``: where, in film pixels.
+    ``revealed``: whether the result may be shown. ``file``: the upload, which the page deletes
+    before long. ``asked``: what the browser calls its request for this film; an answer shows itself
+    only where that request still stands.
     """
 
     prediction: Prediction
+    source: Source
     said: str = ""
     truth: tuple[Box, ...] = ()
     synthetic: bool = False
@@ -34,22 +38,24 @@ class Reading:
     mark: tuple[float, float] | None = None
     revealed: bool = True
     file: str | None = None
+    asked: str = ""
     film_id: str = field(default_factory=lambda: token_hex(8))
 
-    def message(self) -> str:
-        """The viewer's message; before the reveal it holds the film only."""
-        if self.revealed:
-            alt = describe(self.prediction)
-        else:
-            alt = WORDS["hidden"]
+    def message(self, words: Words = ENGLISH, *, again: bool = False) -> str:
+        """The viewer's message; before the reveal it holds the film only.
+
+        ``again``: the viewer has this film already, so its pixels are not sent.
+        """
         return viewer_message(
             self.prediction,
             film_id=self.film_id,
+            with_film=not again,
+            upload=self.file if self.asked == self.file else None,
             with_heat=self.revealed and self.prediction.decision != Decision.OUT_OF_SCOPE,
             marking=not self.revealed,
             mark=self.mark,
             truth=self.truth if self.revealed else (),
-            alt=alt,
+            alt=describe(self.prediction, words) if self.revealed else words["hidden"],
         )
 
     def marked(self, x: float, y: float) -> Reading:
@@ -57,32 +63,37 @@ class Reading:
         return replace(self, mark=(x, y), own=PRESENT)
 
 
-def agreement(reading: Reading) -> str:
+def agreement(reading: Reading, words: Words = ENGLISH) -> str:
     """The reader's answer beside the model's, as a card; empty when none was given."""
     if reading.own is None:
         return ""
     prediction = reading.prediction
-    heading = VERDICTS[prediction.decision][1]
-    if prediction.decision in (Decision.FRACTURE_LIKELY, Decision.NO_FRACTURE_SEEN):
+    decided = prediction.decision in (Decision.FRACTURE_LIKELY, Decision.NO_FRACTURE_SEEN)
+    advice = ""
+    if reading.own == UNSURE:
+        title = words["was unsure"]
+    elif decided:
         same = (prediction.decision == Decision.FRACTURE_LIKELY) == (reading.own == PRESENT)
-        title = WORDS["agree" if same else "disagree"]
-        advice = "" if same else WORDS["look again"]
+        title = words["agree" if same else "disagree"]
+        advice = "" if same else words["look again"]
     else:
-        title = WORDS["stands"]
-        advice = WORDS["no side"]
-    sentences = [say("both", yours=reading.own.lower(), models=heading.lower()), advice]
+        title = words["stands"]
+        advice = words["no side"] if prediction.decision != Decision.OUT_OF_SCOPE else ""
+    models = words.heading(prediction.decision)
+    said = [words.say("both", yours=words[reading.own].lower(), models=models.lower()), advice]
     if reading.mark is not None:
-        sentences.append(where_marked(reading))
-    body = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences if sentence)
-    return f'<div class="fd-card" data-agreement="{escape(title)}"><h2>{title}</h2>{body}</div>'
+        said.append(where_marked(reading, words))
+    body = "".join(f"<p>{escape(sentence)}</p>" for sentence in said if sentence)
+    shown = escape(title)
+    return f'<div class="fd-card" data-agreement="{shown}"><h2>{shown}</h2>{body}</div>'
 
 
-def where_marked(reading: Reading) -> str:
+def where_marked(reading: Reading, words: Words = ENGLISH) -> str:
     """How the reader's mark lies to the model's regions, in a sentence."""
     prediction, (x, y) = reading.prediction, reading.mark or (0.0, 0.0)
     regions = prediction.regions
     if not regions:
-        return WORDS["model marks none"]
+        return words["model marks none"]
     slack = NEAR * max(prediction.film.width, prediction.film.height)
     distances = []
     for region in regions:
@@ -91,33 +102,5 @@ def where_marked(reading: Reading) -> str:
         distances.append((dx * dx + dy * dy) ** 0.5)
     nearest = min(range(len(distances)), key=distances.__getitem__)
     if distances[nearest] <= slack:
-        return say("mark at", number=nearest + 1)
-    return say("mark elsewhere", where=place(regions[0], prediction).lower())
-
-
-def post_test(prediction: Prediction, pre_test_percent: float) -> str:
-    """The film's likelihood ratio applied to the reader's own pre-test probability, as HTML."""
-    calibration = prediction.calibration
-    after = post_test_probability(
-        prediction.probability, calibration.prevalence, pre_test_percent / 100
-    )
-    p = min(max(prediction.probability, 1e-6), 1 - 1e-6)
-    ratio = p / (1 - p) * (1 - calibration.prevalence) / calibration.prevalence
-    if 0.01 <= ratio <= 100:
-        strength = f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}"
-    else:
-        strength = WORDS["below" if ratio < 1 else "above"]
-    words = say("post", before=f"{pre_test_percent:.0f}", ratio=strength)
-    return (
-        f'<div class="fd-post" role="status"><b>{escape(percent(after))}</b>'
-        f"<span>{escape(words)}</span></div>"
-    )
-
-
-def starting_prevalence(prediction_prevalence: float, metrics: dict) -> float:
-    """The share of fractured films in the test set; of val where the test set is not described."""
-    try:
-        test = metrics["test"]["fracatlas"]
-        return test["fractured"] / test["films"]
-    except (KeyError, TypeError, ZeroDivisionError):
-        return prediction_prevalence
+        return words.say("mark at", number=nearest + 1)
+    return words.say("mark elsewhere", where=where(regions[0], prediction, words).lower())

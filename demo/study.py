@@ -8,7 +8,7 @@ scope`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -17,27 +17,26 @@ from typing import Any
 import gradio as gr
 
 from demo import cards
-from demo.film import BROKEN, GONE, HOUR, MODEL, QUICK, FilmTab, logger
+from demo.film import HOUR, MODEL, FilmTab, logger
+from demo.language import t, tag
+from demo.latest_only import Answer, LatestOnly
 from demo.reading import Reading
+from demo.source import Source, distinct_names, source_of
 from demo.theme import html
-from demo.turns import Turns
 from demo.view import picture
 from detector import Prediction, RadiographError
 from detector.model.calibration import Decision
-from detector.report.results import percent
+from detector.report.words import ENGLISH, Words, words_in
 
 MAX_VIEWS = 12
-RULE = (
-    "The study is as suspicious as its most suspicious view. It is 'no fracture seen' only if "
-    "every view that could be judged says so. More views find more, and give more false alarms too."
-)
+ORDER = tuple(Decision)  # the most urgent first
 
 
 @dataclass(frozen=True)
 class View:
-    """One film of a study: its name, and its reading or why it could not be read."""
+    """One film of a study: which it is, and its reading or why it could not be read."""
 
-    name: str
+    source: Source
     result: Prediction | RadiographError
 
     @property
@@ -45,72 +44,65 @@ class View:
         """Sorts the leading view first: by decision, then by probability; unread ones last."""
         if isinstance(self.result, RadiographError):
             return 4, 0.0
-        order = (
-            Decision.FRACTURE_LIKELY,
-            Decision.UNCERTAIN,
-            Decision.NO_FRACTURE_SEEN,
-            Decision.OUT_OF_SCOPE,
-        )
-        return order.index(self.result.decision), -self.result.probability
+        return ORDER.index(self.result.decision), -self.result.probability
 
 
 def study_decision(views: Sequence[View]) -> str | None:
     """The study's decision by the rule above; None when no view could be read."""
     decisions = {view.result.decision for view in views if isinstance(view.result, Prediction)}
-    for decision in (
-        Decision.FRACTURE_LIKELY,
-        Decision.UNCERTAIN,
-        Decision.NO_FRACTURE_SEEN,
-        Decision.OUT_OF_SCOPE,
-    ):
-        if decision in decisions:
-            return decision
-    return None
+    return next((decision for decision in ORDER if decision in decisions), None)
 
 
-def study_card(views: Sequence[View]) -> str:
+def study_card(views: Sequence[View], words: Words = ENGLISH) -> str:
     """The study's verdict and its views, leading one first, as HTML. `views` are in that order."""
     decision = study_decision(views)
     if decision is None:
-        head = cards.error_card("None of these files could be read; see each reason below.",
-                                "No verdict for this study")  # fmt: skip
+        head = cards.error_card(words["no study why"], words["no study"], words)
     else:
-        style, heading, icon = cards.VERDICTS[decision]
+        style, icon = cards.LOOKS[decision]
         leading = views[0]
-        unread = sum(isinstance(view.result, RadiographError) for view in views)
-        lead = f"Leading view: {escape(leading.name)}"
+        lead = words.say("leading is", name=leading.source.name)
         if decision != Decision.OUT_OF_SCOPE:
-            lead += f" ({percent(leading.result.probability)})"
-        missing = (
-            f"<p><strong>{unread} of {len(views)} views could not be read and are not part of this "
-            "verdict.</strong></p>" if unread else ""
-        )  # fmt: skip
+            lead += f" ({cards.chance(leading.result)})"
+        read = [view.result for view in views if isinstance(view.result, Prediction)]
+        unread, missing = len(views) - len(read), sum(map(cards.incomplete, read))
+        notes = [
+            words.say("unread views", unread=unread, count=len(views)) if unread else "",
+            words.say("missing views", count=missing) if missing else "",
+        ]
+        noted = "".join(f"<p><strong>{escape(note)}</strong></p>" for note in notes if note)
+        heading = words.say("study", heading=words.heading(decision).lower())
         head = (
             f'<div class="fd-card fd-verdict fd-{style}" role="status" data-decision="{decision}">'
-            f'<div class="fd-banner">{icon}<div><h2>Study: {heading.lower()}</h2>'
-            f'<p class="fd-sub">{lead}</p></div></div><div class="fd-body">'
-            f'{missing}<p class="fd-small">{escape(RULE)}</p></div></div>'
+            f'<div class="fd-banner">{icon}<div><h2>{escape(heading)}</h2>'
+            f'<p class="fd-sub" translate="no">{escape(lead)}</p></div></div><div class="fd-body">'
+            f'{noted}<p class="fd-small">{escape(words["study rule"])}</p></div></div>'
         )
-    return head + cards.views_grid([_view_card(view, index) for index, view in enumerate(views)])
+    return head + cards.views_grid([
+        _view_card(view, index, words) for index, view in enumerate(views)
+    ])  # fmt: skip
 
 
-def _view_card(view: View, index: int) -> str:
-    name = escape(view.name)
+def _view_card(view: View, index: int, words: Words) -> str:
+    name = f'<h3 translate="no" dir="auto">{escape(view.source.name)}</h3>'
     if isinstance(view.result, RadiographError):
         return (
-            f'<article class="fd-view"><div class="in"><h3>{name}</h3><p>Not read. '
-            f"{escape(str(view.result))}</p></div></article>"
+            f'<article class="fd-view"><div class="in">{name}'
+            f"<p>{escape(cards.error_sentence(view.result, words))}</p></div></article>"
         )
     prediction = view.result
     shown = prediction.decision != Decision.OUT_OF_SCOPE
-    chance = f" <b>{percent(prediction.probability)}</b>" if shown else ""
-    lead = '<p class="fd-lead">Leading view</p>' if index == 0 else ""
+    chance = f" <b>{escape(cards.chance(prediction))}</b>" if shown else ""
+    lead = f'<p class="fd-lead">{escape(words["leading"])}</p>' if index == 0 else ""
+    missing = cards.missing_note(prediction, words)
     return (
         f'<article class="fd-view{" lead" if index == 0 else ""}">'
         f'<img src="{picture(prediction, 520, with_heat=shown)}" '
-        f'alt="{escape(cards.describe(prediction))}"><div class="in">{lead}<h3>{name}</h3>'
-        f'{cards.tag(prediction.decision)}{chance}<br><button type="button" class="fd-button" '
-        f'data-view="{index}">Open in the viewer</button></div></article>'
+        f'alt="{escape(cards.describe(prediction, words))}"><div class="in">{lead}{name}'
+        f"{cards.tag(prediction.decision, words)}{chance}{missing}<br>"
+        f'<button type="button" class="fd-button" data-view="{index}" '
+        f'data-name="{escape(view.source.name)}">{escape(words["open view"])}</button>'
+        "</div></article>"
     )
 
 
@@ -118,16 +110,12 @@ class StudyTab:
     """The tab's components and what they do."""
 
     def __init__(self, film: FilmTab, tabs: gr.Tabs, film_tab: str) -> None:
-        self.film, self.film_tab = film, film_tab
+        self.film, self.tabs, self.film_tab = film, tabs, film_tab
         self.views = gr.State(None, time_to_live=HOUR)
-        html(
-            '<p class="fd-hint">Several views of one patient at once: a verdict for each, and one '
-            "for the study, with the leading view first.</p>"
-        )
+        html(tag("p", "study info", class_="fd-hint"), js_on_load="fd.translate(element);")
         self.drop = gr.File(
-            label=f"The study's films, 2 to {MAX_VIEWS}", file_count="multiple", height=118,
-            elem_id="study-drop",
-        )  # fmt: skip
+            label=t("study drop"), file_count="multiple", height=118, elem_id="study-drop"
+        )
         self.result = html(
             elem_id="study-result",
             js_on_load="element.addEventListener('click', (e) => { const b = "
@@ -135,43 +123,52 @@ class StudyTab:
             "{ index: Number(b.dataset.view) }); });",
         )
         self.drop.upload(
-            self.read, self.drop, [self.views, self.result, self.drop],
+            self.read, [self.drop, film.language], [self.views, self.result, self.drop],
             show_progress_on=[self.result], **MODEL,
         )  # fmt: skip
         self.result.pick(
-            self.open, [film.turns, self.views, film.before], [tabs, *film.shown], **QUICK
-        )
+            self.open, [film.latest, self.views, film.before, film.language],
+            [tabs, *film.shown], show_progress="hidden", **MODEL,
+        )  # fmt: skip
 
-    def read(self, files: Sequence[str] | None) -> tuple[Any, ...]:
+    def read(self, files: Sequence[str] | None, language: str) -> tuple[Any, ...]:
         """Read all views; one that cannot be read never stops the others."""
+        words = words_in(language)
         if not files:
             return None, "", None
         if len(files) > MAX_VIEWS:
-            sentence = (
-                f"These are {len(files)} files; a study takes at most {MAX_VIEWS} views. "
-                "For more films use the worklist."
-            )
-            return None, cards.error_card(sentence, "Too many films for one study"), None
+            sentence = words.say("too many views", count=len(files), most=MAX_VIEWS)
+            return None, cards.error_card(sentence, words["no study"], words), None
         views = []
-        paths = [Path(file) for file in files]
+        paths, names = [Path(file) for file in files], distinct_names(files)
         try:
-            for path, result in zip(paths, self.film.detector.predict_batch(paths), strict=True):
-                views.append(View(path.name, result))
+            results = self.film.detector.predict_batch(paths)
+            for file, name, result in zip(files, names, results, strict=True):
+                views.append(View(source_of(file, name=name), result))
         except Exception as error:
             logger.error("a study could not be read: %s", type(error).__name__)
-            return None, cards.error_card(BROKEN), None
+            return None, cards.error_card(words["broken"], None, words), None
         views.sort(key=lambda view: view.rank)
-        return tuple(views), study_card(views), None
+        return tuple(views), study_card(views, words), None
 
     def open(
-        self, turns: Turns, views: tuple[View, ...] | None, before: float, event: gr.EventData
-    ) -> tuple[Any, ...]:
+        self, latest: LatestOnly, views: tuple[View, ...] | None, before: float, language: str,
+        event: gr.EventData,
+    ) -> Iterator[Answer]:  # fmt: skip
         """Show one of the views in the film tab."""
-        index, tab = int(event.index), gr.Tabs(selected=self.film_tab)
-        if not views or not 0 <= index < len(views):
-            answer = self.film.refuse(cards.error_card(GONE, "The study is gone"))
-        elif isinstance(result := views[index].result, RadiographError):
-            answer = self.film.refuse(cards.error_card(str(result)))
-        else:
-            answer = self.film.show(Reading(result), before)
-        return turns.ask(lambda: (tab, *answer))
+        words, index = words_in(language), int(event.index)
+        key = f"view:{index}"
+
+        def view() -> tuple[Answer, Callable[[], Answer]]:
+            if not views or not 0 <= index < len(views):
+                gone = cards.error_card(words["gone"], words["study gone"], words)
+                return self.film.refuse(gone, key)
+            chosen = views[index]
+            if isinstance(chosen.result, RadiographError):
+                card = cards.film_error(chosen.result, words, chosen.source.name)
+                return self.film.refuse(card, key)
+            return self.film.show(Reading(chosen.result, chosen.source, asked=key), before, words)
+
+        for answer in latest.ask(view):
+            opened = self.film.headline in answer
+            yield {self.tabs: gr.Tabs(selected=self.film_tab), **answer} if opened else answer

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,6 +52,8 @@ def viewer_message(
     prediction: Prediction,
     *,
     film_id: str,
+    with_film: bool = True,
+    upload: str | None = None,
     with_heat: bool = True,
     marking: bool = False,
     mark: tuple[float, float] | None = None,
@@ -62,23 +65,32 @@ def viewer_message(
     Args:
         prediction: the reading of the film.
         film_id: the same for every message about one film; zoom and window are kept then.
+        with_film: False leaves the film's pixels out: the viewer has them from the message before.
+        upload: the path of the visitor's upload. Where a browser shows that file as the detector
+            reads it, the message names it ("film": {"file": path}) instead of holding the pixels:
+            the visitor's browser still has it.
         with_heat: False sends the film only: while a reader looks first, nothing of the result is
             in the browser.
         marking: whether a click marks the reader's place, and `mark` the place so far (x, y).
         truth: boxes by radiologists, of an example.
         alt: what the picture shows, in words.
     """
-    pixels = prediction.film.pixels
+    pixels, facts = prediction.film.pixels, prediction.film.facts
     if pixels.size > FILM_PIXELS:
         pixels = shrink(pixels, int(max(pixels.shape) * (FILM_PIXELS / pixels.size) ** 0.5))
-    deep = int(prediction.film.facts.get("bits", 8)) > 8
+    deep = int(facts.get("bits", 8)) > 8
+    film: Any = None
+    if with_film and upload and shown_by_browsers(facts) and pixels is prediction.film.pixels:
+        film = {"file": upload}
+    elif with_film:
+        film = data_uri(_bytes(pixels, deep), options=(cv2.IMWRITE_PNG_COMPRESSION, 1))
     calibration = prediction.calibration
     message = {
         "id": film_id,
         "width": prediction.film.width,
         "height": prediction.film.height,
         "deep": deep,
-        "film": data_uri(_bytes(pixels, deep), options=(cv2.IMWRITE_PNG_COMPRESSION, 1)),
+        "film": film,
         "heat": None,
         "table": None,
         "regions": [],
@@ -98,6 +110,17 @@ def viewer_message(
         message["regions"] = prediction.to_dict()["regions"]
         message["truth"] = [dict(zip(("x", "y", "width", "height"), b, strict=True)) for b in truth]
     return json.dumps(message)
+
+
+def shown_by_browsers(facts: Mapping[str, Any]) -> bool:
+    """Whether a browser shows this file with the grey levels that the detector reads.
+
+    Grey pictures of 8 bits, whole and upright: no colour to weigh, no depth to lose, no turn.
+    """
+    return (
+        facts.get("format") in ("JPEG", "PNG", "WEBP", "BMP") and facts.get("mode") == "L"
+        and not facts.get("turned_by_exif") and not facts.get("missing")
+    )  # fmt: skip
 
 
 def _colours(calibration: Calibration) -> np.ndarray:

@@ -33,11 +33,22 @@ function bytes(text) {
   return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 }
 
+// The visitor's own upload, which this browser still holds.
+async function local(path) {
+  const picture = await createImageBitmap(fd.files.get(path), { colorSpaceConversion: 'none' });
+  const layer = document.createElement('canvas');
+  layer.width = picture.width;
+  layer.height = picture.height;
+  const context = layer.getContext('2d', { willReadFrequently: true });
+  context.drawImage(picture, 0, 0);
+  return context.getImageData(0, 0, layer.width, layer.height);
+}
+
 // A picture's address, or what it would decode to: where the film was read in this browser there is
 // no need to pack it.
 async function layer(source, deep) {
   if (source.values) return source;
-  const { width, height, data } = await decode(source);
+  const { width, height, data } = source.file ? await local(source.file) : await decode(source);
   const count = width * height;
   const values = deep ? new Uint16Array(count) : new Uint8Array(count);
   for (let i = 0; i < count; i++) values[i] = deep ? data[4 * i] * 256 + data[4 * i + 1] : data[4 * i];
@@ -56,7 +67,9 @@ async function load(message) {
   }
   let film, heat;
   try {
-    film = await layer(data.film, data.deep);
+    // Without pixels the message is about the film in view: another map, or the result revealed.
+    film = data.film || !sameFilm ? await layer(data.film, data.deep)
+      : { values: view.film, width: view.iw, height: view.ih };
     heat = data.heat ? await layer(data.heat, false) : null;
   } catch {
     if (turn === view.loads) clear('This browser cannot show the film: it may be too large for it');
@@ -85,7 +98,6 @@ async function load(message) {
     view.threshold = data.shown_from;
     inputs.preset.value = 'film';
   }
-  if (data.marking && !view.cross) view.cross = [view.w / 2, view.h / 2];
   showSettings();
   paintFilm();
   paintHeat();
@@ -464,6 +476,7 @@ canvas.addEventListener('keydown', (event) => {
   if (!view.film || event.ctrlKey || event.metaKey || event.altKey) return;
   const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
   if (arrow && view.marking) {
+    view.cross ??= [view.w / 2, view.h / 2];
     const step = (event.shiftKey ? 40 : 8) / view.zoom;
     view.cross = [
       Math.max(0, Math.min(view.w, view.cross[0] + step * arrow[0])),
@@ -473,7 +486,7 @@ canvas.addEventListener('keydown', (event) => {
     view.fitted = false;
     view.x -= 40 * arrow[0];
     view.y -= 40 * arrow[1];
-  } else if (event.key === 'Enter' && view.marking) {
+  } else if (event.key === 'Enter' && view.marking && view.cross) {
     setMark(view.cross);
   } else if (actions[keys[event.key.toLowerCase()]]) {
     actions[keys[event.key.toLowerCase()]]();
@@ -498,5 +511,7 @@ new ResizeObserver(() => {
   draw();
 }).observe(canvas);
 
+// Another film is on its way: nothing of this one stays.
+document.addEventListener('fd:begin', () => load(''));
 watch('value', () => load(props.value));
 load(props.value);

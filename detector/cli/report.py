@@ -14,6 +14,7 @@ from detector.cli.options import (
     import_extra,
     load_detector,
 )  # fmt: skip
+from detector.report.file_names import shown_name
 
 
 def add_report(commands: argparse._SubParsersAction) -> None:
@@ -54,8 +55,9 @@ def report(arguments: argparse.Namespace) -> int:
         return SOME_UNREAD
     try:
         pdf = make_report(
-            prediction, {title: text for title, _, text in pairs}, metrics=detector.config.metrics
-        )
+            prediction, {title: text for title, _, text in pairs},
+            metrics=detector.config.metrics, source=shown_name(film.name),
+        )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from error
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

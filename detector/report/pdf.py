@@ -32,6 +32,7 @@ from detector.explain.methods import METHODS
 from detector.model import calibration
 from detector.prediction import Prediction
 from detector.report.results import percent
+from detector.report.words import ENGLISH, Words
 
 MARGIN = 16 * mm
 WIDTH = A4[0] - 2 * MARGIN
@@ -39,27 +40,12 @@ LEAST_PICTURE, MOST_PICTURE = 55 * mm, 105 * mm  # height of the two pictures
 PICTURE_PIXELS = 1400  # longest side of a picture in the file: about 300 dots per inch
 
 INK, FAINT, RULE = HexColor("#1b2430"), HexColor("#5a6675"), HexColor("#c5ccd6")
-VERDICTS = {
-    # decision: its colour, and what it means. The words carry it; the colour only repeats them.
-    calibration.Decision.FRACTURE_LIKELY: ("#a3201d", "At or above the rule-in point."),
-    calibration.Decision.UNCERTAIN: ("#8a5a00", "Between the two operating points: needs review."),
-    calibration.Decision.NO_FRACTURE_SEEN: (
-        "#1f6b4a",
-        "Below the rule-out point. This does not exclude a fracture.",
-    ),
-    calibration.Decision.OUT_OF_SCOPE: (
-        "#4a5568",
-        "The model has no grounds for an answer on this film.",
-    ),
+COLOURS = {  # of a decision; the words carry it, the colour only repeats them
+    calibration.Decision.FRACTURE_LIKELY: "#a3201d",
+    calibration.Decision.UNCERTAIN: "#8a5a00",
+    calibration.Decision.NO_FRACTURE_SEEN: "#1f6b4a",
+    calibration.Decision.OUT_OF_SCOPE: "#4a5568",
 }
-LIMITS = (
-    "Not a medical device. Decision support for people who read films; it must not be the only "
-    "ground for a diagnosis or for sending a patient home. It judges this one film, without "
-    "history, examination or earlier films; it looks for fractures only; it misses some, most of "
-    "all hairline, buckle and growth-plate fractures, and it marks some intact bones. Marks show "
-    "where the model's evidence lies, not the outline of an injury."
-)
-POINTS = {"rule_out": "rule-out", "rule_in": "rule-in"}
 
 
 def make_report(
@@ -69,6 +55,8 @@ def make_report(
     metrics: Mapping[str, Any] | None = None,
     conclusion: str = "",
     made_at: datetime | None = None,
+    source: str = "",
+    words: Words = ENGLISH,
 ) -> bytes:
     """The report as the bytes of a PDF of one page.
 
@@ -78,6 +66,8 @@ def make_report(
         metrics: ``detector.config.metrics``; without it no sensitivity or specificity is stated.
         conclusion: the reader's own; where there is none, the report has lines to write it on.
         made_at: the date on the report; now, if None.
+        source: which film it is of: its file's name and the like; its size is added.
+        words: the language of the report.
 
     Raises:
         ValueError: the fields hold characters that the report's font lacks, or are too long for
@@ -86,23 +76,26 @@ def make_report(
     _register_fonts()
     typed = {_typed(k): _typed(v) for k, v in (fields or {}).items() if v and v.strip()}
     concluded = _typed(conclusion)
-    _check_characters((*typed, *typed.values(), concluded))
+    size = f"{prediction.film.width} × {prediction.film.height} px"
+    source = _typed(source)
+    source = source if size in source else " · ".join(filter(None, (source, size)))
+    _check_characters((*typed, *typed.values(), concluded, source), words)
     now = made_at or datetime.now().astimezone()
-    above = [*_head(prediction, typed, now), *_verdict(prediction)]
+    above = [*_head(prediction, typed, now, source, words), *_verdict(prediction, words)]
     below = [
-        *_operating_points(prediction, metrics or {}), *_notes(prediction),
-        *_conclusion(concluded),
+        *_operating_points(prediction, metrics or {}, words), *_notes(prediction, words),
+        *_conclusion(concluded, words),
     ]  # fmt: skip
     heights = [block.wrap(WIDTH, A4[1])[1] for block in (*above, *below)]
     room = A4[1] - 2 * MARGIN - sum(heights) - 8 * mm
     if room < LEAST_PICTURE:
-        raise ValueError("The fields are too long for a report of one page. Shorten them.")
+        raise ValueError(words["pdf"]["too long"])
     page = io.BytesIO()
     canvas = Canvas(page, pagesize=A4, pageCompression=1)
-    canvas.setTitle("Fracture detector: reading of one film")
+    canvas.setTitle(words["pdf"]["title"])
     canvas.setSubject(prediction.decision)
     y = _draw(canvas, above, A4[1] - MARGIN)
-    y = _draw_pictures(canvas, prediction, y, min(room, MOST_PICTURE))
+    y = _draw_pictures(canvas, prediction, y, min(room, MOST_PICTURE), words)
     _draw(canvas, below, y)
     canvas.showPage()
     canvas.save()
@@ -128,7 +121,7 @@ def _typed(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
-def _check_characters(typed: Sequence[str]) -> None:
+def _check_characters(typed: Sequence[str], words: Words) -> None:
     # The font has Hebrew and Arabic letters too, but they would stand in the wrong order.
     known = pdfmetrics.getFont("DejaVuSans").face.charToGlyph
     missing = sorted({
@@ -136,10 +129,7 @@ def _check_characters(typed: Sequence[str]) -> None:
         and (ord(c) not in known or unicodedata.bidirectional(c) in ("R", "AL"))
     })  # fmt: skip
     if missing:
-        raise ValueError(
-            f"The report cannot print these characters: {' '.join(missing[:10])}. "
-            "Write the fields in Latin, Greek or Cyrillic letters."
-        )
+        raise ValueError(words["pdf"]["letters"].format(characters=" ".join(missing[:10])))
 
 
 def _style(size: float, colour: Color = INK, *, bold: bool = False) -> ParagraphStyle:
@@ -152,14 +142,19 @@ def _paragraph(text: str, size: float = 8, colour: Color = INK, *, bold: bool = 
     return Paragraph("<br/>".join(lines), _style(size, colour, bold=bold))
 
 
-def _head(prediction: Prediction, fields: Mapping[str, str], now: datetime) -> list[Flowable]:
-    model = ", ".join(f"{name} {value}" for name, value in prediction.model.items())
-    film = f"{prediction.film.width} x {prediction.film.height} px"
-    made = f"{now:%Y-%m-%d %H:%M %Z}".rstrip()
+def _head(
+    prediction: Prediction, fields: Mapping[str, str], now: datetime, source: str, words: Words
+) -> list[Flowable]:
+    say = words["pdf"]
+    made = say["made"].format(made=f"{now:%Y-%m-%d %H:%M %Z}".rstrip())
+    model = say["model"].format(
+        model=", ".join(f"{name} {value}" for name, value in prediction.model.items())
+    )
     blocks: list[Flowable] = [
-        _paragraph("Fracture detector: reading of one film", 14, bold=True),
+        _paragraph(say["title"], 14, bold=True),
         Spacer(0, 1 * mm),
-        _paragraph(f"Report of {made} · model: {model} · film: {film}", 7.5, FAINT),
+        _paragraph(say["film"].format(film=source), 8.5),
+        _paragraph(f"{made} · {model}", 7.5, FAINT),
         Spacer(0, 2 * mm),
     ]
     if fields:
@@ -174,20 +169,19 @@ def _head(prediction: Prediction, fields: Mapping[str, str], now: datetime) -> l
     return blocks
 
 
-def _verdict(prediction: Prediction) -> list[Flowable]:
-    colour, meaning = VERDICTS[prediction.decision]
+def _verdict(prediction: Prediction, words: Words) -> list[Flowable]:
+    say, colour = words["pdf"], COLOURS[prediction.decision]
+    meaning = say["means"][prediction.decision]
     if prediction.film.missing:
-        meaning += f" {100 * prediction.film.missing:.1f} % of the film is missing."
+        share = f"{100 * prediction.film.missing:.1f} %"
+        meaning += " " + words.say("missing", share=share)
     if prediction.scope.in_scope:
-        figure = f"Probability of a fracture: {percent(prediction.probability)}"
-        note = (
-            f"Calibrated where {percent(prediction.calibration.prevalence)} of films show a "
-            "fracture; elsewhere it shifts with that share."
-        )
+        figure = say["probability"].format(probability=percent(prediction.probability))
+        note = say["calibrated"].format(prevalence=percent(prediction.calibration.prevalence))
     else:
-        figure, note = "No probability is given.", prediction.scope.reason
+        figure, note = say["no probability"], prediction.scope.reason
     cells = [
-        [_paragraph(prediction.decision.capitalize(), 15, white, bold=True),
+        [_paragraph(words.heading(prediction.decision), 15, white, bold=True),
          _paragraph(figure, 11, white, bold=True)],
         [_paragraph(meaning, 8, white), _paragraph(note, 7.5, white)],
     ]
@@ -202,15 +196,15 @@ def _verdict(prediction: Prediction) -> list[Flowable]:
     return [Table(cells, [WIDTH * 0.47, WIDTH * 0.53], style=band), Spacer(0, 3 * mm)]
 
 
-def _operating_points(prediction: Prediction, metrics: Mapping[str, Any]) -> list[Flowable]:
+def _operating_points(
+    prediction: Prediction, metrics: Mapping[str, Any], words: Words
+) -> list[Flowable]:
+    say = words["pdf"]
     test = metrics.get("test", {}).get("fracatlas", {})
     measured = test.get("operating_points", {})
-    head = ["Operating point", "Probability"]
-    if measured:
-        head += ["Sensitivity (95 % interval)", "Specificity (95 % interval)"]
-    rows: list[list[str]] = [head]
-    for name, title in POINTS.items():
-        cells = [title, percent(getattr(prediction.calibration, name))]
+    rows: list[list[str]] = [say["head"] if measured else say["head"][:2]]
+    for name in ("rule_out", "rule_in"):
+        cells = [say[name], percent(getattr(prediction.calibration, name))]
         if measured:
             cells += [_interval(measured[name][part]) for part in ("sensitivity", "specificity")]
         rows.append(cells)
@@ -219,14 +213,11 @@ def _operating_points(prediction: Prediction, metrics: Mapping[str, Any]) -> lis
         Table(
             [[_paragraph(cell, 8, bold=not index) for cell in row]
              for index, row in enumerate(rows)],
-            [WIDTH * part for part in parts[: len(head)]], style=_RULED, hAlign="LEFT",
+            [WIDTH * part for part in parts[: len(rows[0])]], style=_RULED, hAlign="LEFT",
         ),
     ]  # fmt: skip
     if measured:
-        source = (
-            f"Measured on {test['films']} FracAtlas test films ({test['fractured']} fractured) "
-            "that the model never saw; other hospitals, devices and patients may differ."
-        )
+        source = say["measured"].format(films=test["films"], fractured=test["fractured"])
         blocks += [Spacer(0, 1 * mm), _paragraph(source, 7.5, FAINT)]
     return [*blocks, Spacer(0, 3 * mm)]
 
@@ -235,25 +226,29 @@ def _interval(figure: Mapping[str, float]) -> str:
     return f"{figure['value']:.2f} ({figure['low']:.2f} to {figure['high']:.2f})"
 
 
-def _notes(prediction: Prediction) -> list[Flowable]:
+def _notes(prediction: Prediction, words: Words) -> list[Flowable]:
+    say = words["pdf"]
     blocks: list[Flowable] = []
     if prediction.regions:
-        places = "; ".join(
-            f"{number}: x {r.x:.0f}, y {r.y:.0f}, {r.width:.0f} x {r.height:.0f} px, "
-            f"score {percent(r.score)}"
+        regions = "; ".join(
+            say["region"].format(
+                number=number, x=f"{r.x:.0f}", y=f"{r.y:.0f}", width=f"{r.width:.0f}",
+                height=f"{r.height:.0f}", score=percent(min(r.score, prediction.probability)),
+            )
             for number, r in enumerate(prediction.regions, 1)
         )
-        blocks += [_paragraph(f"Regions. {places}.", 7.5), Spacer(0, 1.5 * mm)]
-    if prediction.warnings:
         blocks += [
-            _paragraph("About the file. " + " ".join(prediction.warnings), 7.5),
-            Spacer(0, 1.5 * mm),
+            _paragraph(say["regions"].format(regions=regions), 7.5), Spacer(0, 1.5 * mm)
         ]
-    return [*blocks, _paragraph(LIMITS, 7.5), Spacer(0, 4 * mm)]
+    if prediction.warnings:
+        warnings = say["file"].format(warnings=" ".join(prediction.warnings))
+        blocks += [_paragraph(warnings, 7.5), Spacer(0, 1.5 * mm)]
+    return [*blocks, _paragraph(say["limits"], 7.5), Spacer(0, 4 * mm)]
 
 
-def _conclusion(typed: str) -> list[Flowable]:
-    titles = [_paragraph(t, 7.5, FAINT) for t in ("Name", "Signature", "Date and time")]
+def _conclusion(typed: str, words: Words) -> list[Flowable]:
+    say = words["pdf"]
+    titles = [_paragraph(say[t], 7.5, FAINT) for t in ("name", "signature", "date")]
     text = [Spacer(0, 1.5 * mm), _paragraph(typed, 9)] if typed else [Table(
         [[""], [""], [""]], [WIDTH], 9 * mm,
         style=TableStyle([("LINEBELOW", (0, 0), (-1, -1), 0.5, RULE)]),
@@ -262,7 +257,7 @@ def _conclusion(typed: str) -> list[Flowable]:
         [["", "", ""], titles], [WIDTH * part for part in (0.36, 0.36, 0.28)], [10 * mm, 5 * mm],
         style=TableStyle([("LINEABOVE", (0, 1), (-1, 1), 0.5, INK)]),
     )  # fmt: skip
-    return [_paragraph("The reader's own conclusion", 10, bold=True), *text, signature]
+    return [_paragraph(say["conclusion"], 10, bold=True), *text, signature]
 
 
 _PLAIN = TableStyle([
@@ -289,18 +284,19 @@ def _draw(canvas: Canvas, blocks: Sequence[Flowable], y: float) -> float:
     return y
 
 
-def _draw_pictures(canvas: Canvas, prediction: Prediction, top: float, room: float) -> float:
+def _draw_pictures(
+    canvas: Canvas, prediction: Prediction, top: float, room: float, words: Words
+) -> float:
     """Film and overlay side by side, with the regions' boxes; returns the y below them."""
     points = prediction.calibration
-    pictures = [(prediction.grey, "Film")]
+    say = words["pdf"]
+    pictures = [(prediction.grey, say["original"])]
     if prediction.scope.in_scope:
-        caption = (
-            f"Evidence: colour from {percent(points.display_threshold)}, white line from "
-            f"{percent(points.rule_in)} at that place"
+        caption = say["heatmap"].format(
+            low=percent(points.display_threshold), high=percent(points.rule_in)
         )
         if prediction.heat.scale is None:
-            method = METHODS[prediction.method]
-            caption = f"Map by {method}, relative to this film, not calibrated"
+            caption = say["relative"].format(method=METHODS[prediction.method])
         pictures.append((prediction.overlay(), caption))
     height, width = prediction.grey.shape
     half = (WIDTH - 5 * mm) / 2

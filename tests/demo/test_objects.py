@@ -16,6 +16,7 @@ import demo.objects
 from demo.objects import ObjectsBox, offered
 from demo.reading import Reading
 from detector import FractureDetector
+from tests.demo.test_pieces import SOURCE
 from tests.support import odd_films as odd
 from tests.support.page_server import page_address
 from tests.support.tiny import tiny_model
@@ -35,12 +36,12 @@ def film(tmp_path: Path) -> Path:
 @pytest.fixture
 def box() -> ObjectsBox:
     with gr.Blocks():
-        return ObjectsBox()
+        return ObjectsBox(gr.Textbox("en"))
 
 
 def reading(path: Path) -> Reading:
     prediction = FractureDetector(tiny_model(), "torch").predict(path)
-    return Reading(prediction, file=str(path))
+    return Reading(prediction, SOURCE, file=str(path))
 
 
 def unzipped(data: bytes) -> dict[str, Dataset]:
@@ -53,7 +54,7 @@ def unzipped(data: bytes) -> dict[str, Dataset]:
 def test_the_zip_holds_the_films_objects(box: ObjectsBox, film: Path) -> None:
     shown = reading(film)
     drawn = {"presentation"} if shown.prediction.regions else set()
-    message, error = box.pack(shown)
+    message, error = box.pack(shown, "en")
     file = json.loads(message)
     assert file["name"] == "fracture-objects.zip" and error["visible"] is False
     objects = unzipped(base64.b64decode(file["data"]))
@@ -68,13 +69,13 @@ def test_nothing_is_left_when_the_upload_is_gone(box: ObjectsBox, film: Path) ->
     assert odd.PATIENT not in repr(shown) and odd.BIRTHDAY not in repr(shown)
     film.unlink()
     for gone in (shown, None):
-        _, error = box.pack(gone)
+        _, error = box.pack(gone, "en")
         assert error["visible"] and "no longer here" in error["value"]
 
 
 def test_a_film_without_a_study_is_refused_in_a_sentence(box: ObjectsBox, film: Path) -> None:
     film.write_bytes(odd.dicom(odd.grey(160, 120)))
-    _, error = box.pack(reading(film))
+    _, error = box.pack(reading(film), "en")
     assert error["visible"] and "StudyInstanceUID" in error["value"]
 
 
@@ -83,7 +84,7 @@ def test_they_are_offered_for_uploaded_dicom_films_with_the_extra_only(
 ) -> None:
     shown = reading(film)
     assert offered(shown)
-    assert not offered(Reading(shown.prediction))  # an example, or a view of a study
+    assert not offered(Reading(shown.prediction, SOURCE))  # an example, or a view of a study
     picture = tmp_path / "film.png"
     picture.write_bytes(odd.saved(odd.grey(160, 120), "PNG"))
     assert not offered(reading(picture))
@@ -96,7 +97,7 @@ def test_a_visitor_saves_them(chromium, detector: FractureDetector, film: Path) 
     tab.set_default_timeout(120_000)
     tab.goto(page_address())
     tab.locator("#drop input[type=file]").set_input_files(film)
-    tab.wait_for_selector("#verdict .fd-verdict")
+    tab.wait_for_selector("#headline .fd-verdict")
     tab.get_by_role("button", name="DICOM objects (ZIP)").click()
     with tab.expect_download() as saved:
         tab.get_by_role("button", name="Save the DICOM objects").click()

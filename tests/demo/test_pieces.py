@@ -22,8 +22,10 @@ from starlette.routing import Route
 from demo import cards, examples
 from demo.__main__ import parse
 from demo.about import about_tab, footer, model_card, model_facts
-from demo.reading import ABSENT, PRESENT, Reading, agreement, post_test, starting_prevalence
+from demo.predictive import of_a_hundred, post_test
+from demo.reading import ABSENT, PRESENT, UNSURE, Reading, agreement
 from demo.server import BUSY, Guard
+from demo.source import Source, distinct_names, given_name, source_of
 from demo.study import View, study_card, study_decision
 from demo.view import shrink, viewer_message
 from demo.worklist import UNREAD, make_row, sorted_rows, summary, table, to_csv, to_json
@@ -33,9 +35,11 @@ from detector.explain.overlay import colour_table
 from detector.io.radiograph import load_radiograph
 from detector.model.calibration import Calibration, Decision, Logistic
 from detector.model.letterbox import Letterbox
+from detector.report.words import ENGLISH
 
 CALIBRATION = Calibration(Logistic(1, 0), Logistic(1, 0), 0.1, 0.6, 1.5, 0.2)
 REGION = Region(10, 20, 30, 20, 0.7)
+SOURCE = Source("wrist.png", "0123456789abcdef")
 METRICS = {
     "test": {"fracatlas": {"films": 400, "fractured": 100, "operating_points": {
         name: {
@@ -76,40 +80,104 @@ def words(html: str) -> str:
 
 @pytest.mark.parametrize("decision", Decision)
 def test_each_verdict_has_words_an_icon_and_a_style_of_its_own(decision):
-    html = cards.verdict_card(reading_of(decision=decision), METRICS)
-    style, heading, icon = cards.VERDICTS[decision]
-    assert f"<h2>{heading}</h2>" in html and icon in html and f"fd-{style}" in html
-    others = [cards.VERDICTS[other] for other in Decision if other != decision]
-    assert all(icon != other[2] and style != other[0] for other in others)
+    html = cards.headline(reading_of(decision=decision))
+    style, icon = cards.LOOKS[decision]
+    assert f"<h2>{ENGLISH.heading(decision)}</h2>" in html and icon in html
+    assert f"fd-{style}" in html
+    others = [cards.LOOKS[other] for other in Decision if other != decision]
+    assert all(icon != other[1] and style != other[0] for other in others)
 
 
-def test_the_verdict_states_the_figures_of_its_operating_point():
+def test_the_verdict_states_the_figures_of_its_threshold():
     said = words(cards.verdict_card(reading_of(0.7), METRICS))
-    assert "On 400 test films" in said and "sensitivity of 91 % (84 to 96)" in said
-    assert "specificity of 87 % (83 to 90)" in said and "rule-in point (60 %)" in said
+    assert "91 of 100 fractures in 400 test films" in said
+    assert "sensitivity 91 % (84 to 96)" in said
+    assert "specificity 87 % (83 to 90)" in said and "upper threshold (60 %)" in said
     assert "Wrists of children: specificity 0.71." in said
 
 
-def test_an_uncertain_film_is_told_which_of_the_two_points_the_figures_are_of():
+def test_an_indeterminate_film_is_told_which_of_the_two_thresholds_the_figures_are_of():
     said = words(cards.verdict_card(reading_of(0.3), METRICS))
-    assert "the rule-out point had a sensitivity of 91 %" in said and "this point" not in said
+    assert "At the lower threshold, 91 of 100 fractures" in said
 
 
 def test_without_measured_figures_the_sentence_is_left_out():
-    said = words(cards.verdict_card(reading_of(0.05), {}))
-    assert "test films" not in said and "does not exclude a fracture" in said
+    prediction = reading_of(0.05)
+    assert "test films" not in words(cards.verdict_card(prediction, {}))
+    assert "does not exclude a fracture" in words(cards.headline(prediction))
 
 
-def test_out_of_scope_shows_the_reason_and_no_probability():
-    html = cards.verdict_card(reading_of(0.7, Decision.OUT_OF_SCOPE), METRICS)
+def test_without_a_result_the_reason_is_shown_and_no_probability():
+    prediction = reading_of(0.7, Decision.OUT_OF_SCOPE)
+    html = cards.headline(prediction) + cards.verdict_card(prediction, METRICS)
     assert "It is a cat." in html and "70 %" not in html and "fd-gauge" not in html
 
 
-def test_the_gauge_names_the_probability_and_both_points():
+def test_the_gauge_names_the_probability_and_both_thresholds():
     html = cards.gauge(reading_of(0.42))
     assert 'left:42.00%' in html
-    for text in ("Probability of a fracture 42 %", "Rule-out point 10 %", "rule-in point 60 %"):
+    for text in ("Probability of fracture 42 %", "Lower threshold 10 %", "upper threshold 60 %"):
         assert text in html
+
+
+def test_a_probability_beside_a_threshold_has_the_digits_that_tell_them_apart():
+    calibration = replace(CALIBRATION, rule_out=0.03603)
+    prediction = replace(reading_of(0.0372), calibration=calibration)
+    assert cards.chance(prediction) == "3.7 %"
+    assert cards.threshold(prediction, "rule_out") == "3.6 %"
+    close = replace(prediction, probability=0.03611)
+    assert cards.chance(close) == "3.61 %" and cards.threshold(close, "rule_out") == "3.60 %"
+    assert cards.chance(reading_of(0.3)) == "30 %"
+
+
+def test_a_region_never_shows_more_than_its_film_and_says_why():
+    prediction = replace(reading_of(0.61), regions=(Region(1, 2, 3, 4, 0.97),))
+    said = words(cards.regions_list(prediction))
+    assert "61 %" in said and "97" not in said and "no higher than it" in said
+    assert "no higher than it" not in words(cards.regions_list(reading_of(0.9)))
+
+
+def test_a_likely_fracture_with_dashed_boxes_alone_says_so():
+    weak = replace(reading_of(0.7), regions=(Region(1, 2, 3, 4, 0.44),))
+    assert "no single region does" in words(cards.headline(weak))
+    assert "including the marked regions" in words(cards.headline(reading_of(0.7)))
+
+
+def test_a_film_of_which_part_is_missing_says_so_wherever_its_verdict_stands():
+    whole = reading_of(0.7)
+    film = replace(whole.film, facts={**whole.film.facts, "missing": 0.104})
+    torn = replace(whole, film=film)
+    said = "10.4 % of this film is missing"
+    assert said in cards.headline(torn) and said not in cards.headline(whole)
+    assert said in study_card([View(SOURCE, torn)]) and "in 1 of the views" in study_card(
+        [View(SOURCE, torn), View(SOURCE, whole)]
+    )
+    assert said in table([make_row("a.png", torn)])
+
+
+def test_a_card_says_which_film_it_is_of():
+    line = replace(SOURCE, frame=3).line(reading_of())
+    assert line.startswith("wrist.png · frame 3 · 64 × 96 px · sha256 01234567 · 2")
+    assert line in cards.headline(reading_of(), line)
+
+
+def test_films_of_one_name_are_told_apart_by_folder_or_number(tmp_path):
+    class Upload(str):
+        given_name: str
+
+    def upload(name: str) -> Upload:
+        path = Upload("/somewhere/IM0001")
+        path.given_name = name
+        return path
+
+    files = [upload(n) for n in ("left/IM1", "right/IM1", "IM1", "IM1", "IM1 (2)", "IM1")]
+    assert distinct_names(files) == [
+        "left/IM1", "right/IM1", "IM1", "IM1 (3)", "IM1 (2)", "IM1 (4)"
+    ]  # fmt: skip
+    assert given_name(upload("a\nb" + "c" * 200)) == "ab" + "c" * 58 + "…" + "c" * 59
+    file = tmp_path / "film"
+    file.write_bytes(b"abc")
+    assert source_of(str(file)).sha256.startswith("ba7816bf") and source_of(str(file)).frame is None
 
 
 def test_the_page_shows_heat_from_the_floor_and_the_regions_of_the_reading():
@@ -123,9 +191,9 @@ def test_the_page_shows_heat_from_the_floor_and_the_regions_of_the_reading():
     np.testing.assert_allclose(table[round(0.5 * 255)].astype(int), expected, atol=4)
 
 
-def test_a_likely_fracture_without_a_place_sends_nobody_to_marked_places():
-    html = cards.verdict_card(replace(reading_of(0.7), regions=()))
-    assert "No single place stands out" in html and "marked places" not in html
+def test_a_likely_fracture_without_a_region_sends_nobody_to_marked_regions():
+    html = cards.headline(replace(reading_of(0.7), regions=()))
+    assert "No single region stands out" in html and "marked regions" not in html
 
 
 def test_every_text_is_escaped():
@@ -138,7 +206,8 @@ def test_every_text_is_escaped():
         cards.verdict_card(
             replace(prediction, film=film), {"limitations": [evil, evil]}, said=evil
         ),
-        study_card([View(evil, prediction), View(evil, error)]),
+        cards.headline(prediction, evil), cards.film_error(error, source=evil),
+        study_card([View(Source(evil, ""), prediction), View(Source(evil, ""), error)]),
         table([make_row(evil, prediction), make_row(evil, error)]),
     ]  # fmt: skip
     for html in pages:
@@ -147,9 +216,9 @@ def test_every_text_is_escaped():
 
 def test_places_are_named_by_thirds():
     prediction = reading_of()
-    assert cards.place(Region(0, 0, 4, 4, 1), prediction) == "Upper left of the film"
-    assert cards.place(Region(30, 46, 4, 4, 1), prediction) == "Centre of the film"
-    assert cards.place(Region(60, 46, 4, 4, 1), prediction) == "Middle right of the film"
+    assert cards.where(Region(0, 0, 4, 4, 1), prediction) == "Upper left of image"
+    assert cards.where(Region(30, 46, 4, 4, 1), prediction) == "Centre"
+    assert cards.where(Region(60, 46, 4, 4, 1), prediction) == "Middle right of image"
     assert "Upper middle" in cards.describe(prediction)
 
 
@@ -162,23 +231,24 @@ def test_places_are_named_by_thirds():
         (Decision.NO_FRACTURE_SEEN, PRESENT, "You and the model disagree"),
         (Decision.UNCERTAIN, PRESENT, "Your reading stands"),
         (Decision.OUT_OF_SCOPE, ABSENT, "Your reading stands"),
+        (Decision.FRACTURE_LIKELY, UNSURE, "You were not sure"),
     ],
 )
 def test_agreement(decision, own, title):
-    assert title in agreement(Reading(reading_of(decision=decision), own=own))
+    assert title in agreement(Reading(reading_of(decision=decision), SOURCE, own=own))
 
 
 def test_the_readers_mark_is_compared_with_the_regions():
-    reading = Reading(reading_of()).marked(20, 30)
+    reading = Reading(reading_of(), SOURCE).marked(20, 30)
     assert reading.own == PRESENT
-    assert "at the model's place 1" in words(agreement(reading))
+    assert "at the model's region 1" in words(agreement(reading))
     assert "lies elsewhere" in words(agreement(reading.marked(60, 90)))
-    assert agreement(Reading(reading_of())) == ""
+    assert agreement(Reading(reading_of(), SOURCE)) == ""
 
 
 def test_before_the_reveal_nothing_of_the_result_is_sent():
-    hidden = json.loads(Reading(reading_of(), revealed=False).message())
-    shown = json.loads(Reading(reading_of()).message())
+    hidden = json.loads(Reading(reading_of(), SOURCE, revealed=False).message())
+    shown = json.loads(Reading(reading_of(), SOURCE).message())
     assert hidden["heat"] is None and hidden["regions"] == [] and hidden["marking"]
     assert shown["heat"] and len(shown["regions"]) == 1 and not shown["marking"]
     assert "Upper" not in hidden["alt"]
@@ -186,20 +256,30 @@ def test_before_the_reveal_nothing_of_the_result_is_sent():
 
 def test_the_post_test_probability_follows_bayes():
     # The ratio of 0.5 at a prevalence of 0.2 is 4; from 1 in 2 it makes 4 in 5.
-    said = words(post_test(reading_of(0.5), 50))
-    assert "80 %" in said and "likelihood ratio is 4." in said
-    # At the prevalence that it was calibrated at, the probability is the film's own.
-    assert words(post_test(reading_of(0.5), 20)).startswith("50 %")
+    said = words(post_test(reading_of(0.5), 50, {}))
+    assert said.startswith("80 %") and "likelihood ratio of this image is 4." in said
+
+
+def test_where_the_slider_starts_nothing_is_changed():
+    calibration = replace(CALIBRATION, prevalence=0.2243)
+    prediction = replace(reading_of(0.94), calibration=calibration)
+    said = words(post_test(prediction, 22, METRICS))
+    assert said.startswith("94 %") and "it is the probability above" in said
 
 
 def test_a_likelihood_ratio_is_a_number_that_people_read():
-    assert "likelihood ratio is below 0.01." in words(post_test(reading_of(1e-6), 50))
-    assert "likelihood ratio is above 100." in words(post_test(reading_of(1.0), 50))
+    low, high = (words(post_test(reading_of(p), 50, {})) for p in (1e-6, 1.0))
+    assert "likelihood ratio of this image is below 0.01." in low
+    assert "likelihood ratio of this image is above 100." in high
 
 
-def test_the_pre_test_probability_starts_at_the_test_sets_prevalence():
-    assert starting_prevalence(0.2, METRICS) == 0.25
-    assert starting_prevalence(0.2, {}) == 0.2
+def test_predictive_values_and_false_alarms_follow_from_the_thresholds_figures():
+    # Of 1000, 100 fractured: 91 found; of 900 others 117 called.
+    ppv, npv, alarms = of_a_hundred(METRICS, 0.1)
+    assert ppv.startswith("44 % of those called 'fracture likely'") and "35 to 52" in ppv
+    assert npv.startswith("99 % of those called 'no fracture detected'") and "98 to" in npv
+    assert alarms.startswith("12 of 100") and "9 to 15" in alarms
+    assert of_a_hundred({}, 0.1) == []
 
 
 def pixels_of(uri: str) -> np.ndarray:
@@ -241,23 +321,25 @@ ORDER = [
 
 @pytest.mark.parametrize(("decisions", "expected"), ORDER)
 def test_a_study_is_as_suspicious_as_its_most_suspicious_view(decisions, expected):
-    views = [View(str(n), reading_of(decision=d)) for n, d in enumerate(decisions)]
+    views = [View(Source(str(n), ""), reading_of(decision=d)) for n, d in enumerate(decisions)]
     assert study_decision(views) == expected
-    assert study_decision([*views, View("broken", RadiographError("no"))]) == expected
+    assert study_decision([*views, View(SOURCE, RadiographError("no"))]) == expected
 
 
 def test_a_study_without_a_readable_view_has_no_verdict():
-    views = [View("broken", RadiographError("Export it again."))]
+    views = [View(SOURCE, RadiographError("Export it again."))]
     assert study_decision(views) is None
     assert "No verdict" in study_card(views) and "Export it again." in study_card(views)
 
 
 def test_the_leading_view_is_the_most_probable_of_the_most_urgent():
     views = [
-        View("a", reading_of(0.3)), View("b", reading_of(0.7)), View("c", reading_of(0.9)),
-        View("d", RadiographError("no")), View("e", reading_of(0.99, Decision.OUT_OF_SCOPE)),
+        View(Source(name, ""), result) for name, result in (
+            ("a", reading_of(0.3)), ("b", reading_of(0.7)), ("c", reading_of(0.9)),
+            ("d", RadiographError("no")), ("e", reading_of(0.99, Decision.OUT_OF_SCOPE)),
+        )
     ]  # fmt: skip
-    assert [view.name for view in sorted(views, key=lambda v: v.rank)] == list("cbaed")
+    assert [view.source.name for view in sorted(views, key=lambda v: v.rank)] == list("cbaed")
 
 
 def some_rows():

@@ -17,7 +17,8 @@ from detector.model import calibration
 from detector.model.ood import ScopeCheck
 from detector.phantom import random_phantom
 from detector.report import pdf as report
-from detector.report.pdf import LIMITS, make_report
+from detector.report.pdf import make_report
+from detector.report.words import ENGLISH
 
 NOON = datetime(2026, 3, 4, 12, 30)
 METRICS = {
@@ -53,13 +54,13 @@ def test_one_page_says_what_was_found(prediction):
     reader, text = read(make_report(prediction, made_at=NOON))
     assert len(reader.pages) == 1
     for words in (
-        "Fracture likely", "Probability of a fracture: 93 %", "rule-out", "rule-in",
+        "Fracture likely", "Probability of fracture: 93 %", "lower", "upper",
         "version 1.2.3, sha256 0123456789ab", "2026-03-04 12:30",
-        "1: x 180, y 300, 60 x 40 px, score 91 %", "2: x 20",
+        "1: x 180, y 300, 60 x 40 px, local probability 91 %", "2: x 20",
         "The reader's own conclusion", "Signature", "Not a medical device",
     ):  # fmt: skip
         assert words in text
-    assert re.sub(r"\s+", " ", LIMITS) in text
+    assert re.sub(r"\s+", " ", ENGLISH["pdf"]["limits"]) in text
 
 
 def test_film_and_overlay_are_both_on_it(prediction):
@@ -83,7 +84,7 @@ def test_measured_figures_stand_there_only_when_there_are_any(prediction):
     assert "Sensitivity" not in without and "test films" not in without
     _, text = read(make_report(prediction, metrics=METRICS))
     assert "0.96 (0.88 to 0.99)" in text and "0.97 (0.95 to 0.99)" in text
-    assert "411 FracAtlas test films (70 fractured)" in text
+    assert "411 FracAtlas test films (70 with a fracture" in text
 
 
 def test_only_what_was_typed_in_is_said_of_the_patient(prediction):
@@ -127,7 +128,7 @@ def test_a_map_without_the_fixed_scale_is_not_said_to_show_probabilities(predict
     heat = replace(prediction.heat, values=np.ones_like(prediction.heat.values), scale=None)
     other = replace(prediction, heat=heat, method="eigencam")
     _, text = read(make_report(other))
-    assert "EigenCAM, relative to this film" in text and "at that place" not in text
+    assert "EigenCAM, relative to this image" in text and "white line" not in text
 
 
 def test_the_time_names_its_zone(prediction):
@@ -146,14 +147,14 @@ def test_out_of_scope_gives_no_probability_and_no_overlay(prediction):
         scope=ScopeCheck(False, 3.0, "The picture is in colour."),
     )  # fmt: skip
     reader, text = read(make_report(strange))
-    assert "Out of scope" in text and "The picture is in colour." in text
+    assert "No result" in text and "The picture is in colour." in text
     assert "93 %" not in text and len(reader.pages[0].images) == 1
 
 
 @pytest.mark.parametrize("decision", calibration.Decision)
 def test_every_decision_has_its_words(prediction, decision):
     _, text = read(make_report(replace(prediction, decision=decision)))
-    assert decision.capitalize() in text
+    assert ENGLISH.heading(decision) in text
 
 
 def test_the_model_is_dated_where_that_is_known(prediction):
@@ -191,5 +192,11 @@ def test_only_the_report_needs_reportlab():
 def test_what_a_film_lacks_stands_in_the_verdict(prediction):
     film = replace(prediction.film, facts={**prediction.film.facts, "missing": 0.0483})
     _, text = read(make_report(replace(prediction, film=film)))
-    assert "At or above the rule-in point. 4.8 % of the film is missing." in text
+    assert "At or above the upper threshold. 4.8 % of this film is missing." in text
     assert "missing" not in read(make_report(prediction))[1]
+
+
+def test_it_says_which_film_it_is_of(prediction):
+    _, text = read(make_report(prediction, source="wrist é.png · sha256 01234567"))
+    assert "film: wrist é.png · sha256 01234567 · " in text
+    assert f"{prediction.film.width} × {prediction.film.height} px" in text

@@ -7,36 +7,40 @@ report of one film beside the verdict of another.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
 
-Answer = tuple[Any, ...]
+Answer = dict[Any, Any]  # component -> its new value; gr.skip() changes nothing
 
 
-class Turns:
+class LatestOnly:
     """What one visitor's page asked for; each session has its own."""
 
     def __init__(self) -> None:
         self._count = 0
 
-    def ask(self, make: Callable[[], Answer]) -> Answer:
-        """A new film's answer; nothing changes if another film was asked for meanwhile."""
+    def ask(self, make: Callable[[], tuple[Answer, Callable[[], Answer]]]) -> Iterator[Answer]:
+        """A new film's answer in two parts, the verdict and what takes longer to make and send.
+
+        Nothing changes if another film was asked for meanwhile.
+        """
         self._count += 1
         mine = self._count
-        answer = make()
+        first, rest = make()
         if mine != self._count:
-            return _nothing(answer)
+            yield gr.skip()
+            return
         self._count += 1  # what was begun beside the film before is too late now
-        return answer
+        mine = self._count
+        yield first
+        answer = rest()
+        if answer and mine == self._count:
+            yield answer
 
     def beside(self, make: Callable[[], Answer]) -> Answer:
         """An answer about the film in view; nothing changes if that is not in view any more."""
         mine = self._count
         answer = make()
-        return answer if mine == self._count else _nothing(answer)
-
-
-def _nothing(answer: Answer) -> Answer:
-    return tuple(gr.skip() for _ in answer)
+        return answer if mine == self._count else gr.skip()
