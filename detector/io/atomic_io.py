@@ -17,6 +17,26 @@ def write(file: Path, parts: Sequence[bytes | memoryview]) -> None:
         os.fsync(stream.fileno())
 
 
+def replace_file(file: Path, data: bytes) -> None:
+    """Write ``data`` so that ``file`` holds either what it held or all of ``data``.
+
+    It is written beside its name, flushed to the disk and renamed. Several processes may do so.
+
+    Raises:
+        OSError: the disk is full or cannot be written; what was at ``file`` stays.
+    """
+    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(file)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
 def sync(folder: Path) -> None:
     """Wait until the disk has the folder's names: new files, renamed and deleted ones."""
     handle = os.open(folder, os.O_RDONLY)

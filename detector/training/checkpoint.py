@@ -1,13 +1,12 @@
 """Checkpoints of a training run: all that a resumed run needs, written so that a kill loses none.
 
-Tensors only, in safetensors with the numbers in its metadata; no pickle. A file is written beside
-its name, flushed to disk and renamed, so that its name always holds a whole checkpoint.
+Tensors only, in safetensors with the numbers in its metadata; no pickle. A file's name always holds
+a whole checkpoint (``atomic_io``).
 """
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+
+from detector.io.atomic_io import replace_file
 
 
 class CheckpointError(RuntimeError):
@@ -46,20 +47,14 @@ def write_checkpoint(
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write ``data`` so that ``path`` holds either what it held or all of ``data``.
+    """``replace_file`` with the error of this module.
 
     Raises:
         CheckpointError: the disk is full or cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
     try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        replace_file(path, data)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise CheckpointError(
             f"{path.name} could not be written ({error.strerror}); the last good one is kept"
         ) from error

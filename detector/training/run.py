@@ -51,6 +51,8 @@ class Run:
         """Keep what the run was asked for and what it is made from; ``read_run`` gives it back."""
         if self.writes:
             self.folder.mkdir(parents=True, exist_ok=True)
+            for left in self.folder.glob("*.partial"):  # of a process that was killed
+                left.unlink()
             kept = {"config": config.to_dict(), "provenance": provenance}
             write_whole(self.folder / "config.json", json.dumps(kept, indent=2).encode())
 

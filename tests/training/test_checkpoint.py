@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from detector.training import checkpoint
+from detector.io import atomic_io
 from detector.training.checkpoint import (
     CheckpointError,
     read_checkpoint,
@@ -79,7 +79,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(atomic_io.os, "fsync", full)
     with pytest.raises(CheckpointError, match="No space left on device.*last good one is kept"):
         write_checkpoint(path, {"network": network(1)}, None, {"epoch": 1})
     assert path.read_bytes() == good
@@ -99,7 +99,7 @@ def test_a_kill_while_writing_leaves_the_last_good_checkpoint(
     path = tmp_path / "last"
     write_whole(path, b"first")
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint.os, "fsync", kill)
+        patch.setattr(atomic_io.os, "fsync", kill)
         with pytest.raises(Killed):
             write_whole(path, b"second")
     assert path.read_bytes() == b"first"

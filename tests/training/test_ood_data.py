@@ -1,4 +1,4 @@
-"""What the scope check is fitted on."""
+"""What the OOD check is fitted on."""
 
 from __future__ import annotations
 

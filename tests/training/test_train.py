@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 
 import train
 from detector import FractureDetector
+from detector.io import atomic_io
 from detector.model.architecture import Architecture
 from detector.model.network import EvidenceNetwork
 from detector.model.weights import read_weights
@@ -184,14 +185,14 @@ def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(
 def test_kill_9_while_a_checkpoint_is_written(tmp_path: Path, trained: Path) -> None:
     """The second ``last``: its file is half written when the process goes."""
     change = """
-whole = checkpoint.os.fsync
+whole = os.fsync
 def kill(descriptor, count=[]):
     count.append(os.readlink(f"/proc/self/fd/{descriptor}"))
     if sum("last.safetensors" in name for name in count) == 2:
         os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
         os.kill(os.getpid(), signal.SIGKILL)
     whole(descriptor)
-checkpoint.os.fsync = kill
+os.fsync = kill
 """
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT.replace("CHANGE", change), *TINY, "--runs", str(tmp_path)],
@@ -199,9 +200,11 @@ checkpoint.os.fsync = kill
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     run = only_run(tmp_path)
-    assert (run / "last.safetensors.partial").exists() and not (run / "weights").exists()
+    assert len(list(run.glob("last.safetensors.*.partial"))) == 1
+    assert not (run / "weights").exists()
     assert train.main(["--resume", str(run), "--workers", "0"]) == 0
     assert_same_end(run, trained)
+    assert not list(run.glob("*.partial"))
 
 
 def test_a_full_disk_ends_the_run_with_its_reason(
@@ -210,7 +213,7 @@ def test_a_full_disk_ends_the_run_with_its_reason(
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with pytest.MonkeyPatch.context() as patch:
         # Call 1: config; 2, 3, 4: best, last and metrics of epoch 1; then epoch 2.
-        patch.setattr(checkpoint.os, "fsync", failing(os.fsync, at=5, error=full))
+        patch.setattr(atomic_io.os, "fsync", failing(os.fsync, at=5, error=full))
         assert train.main([*TINY, "--runs", str(tmp_path)]) == 1
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("train.py: ") and "No space left on device" in said

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
@@ -21,6 +20,7 @@ import cv2
 import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
 
+from detector.io.atomic_io import replace_file
 from detector.training.audit.fingerprint import (
     ANGLES,
     VERSION,
@@ -224,9 +224,7 @@ def find_matches(
     matches, labels = _find(prints, paths, progress)
     if file:
         cache.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps([astuple(match) for match in matches]))
-        part.replace(file)
+        replace_file(file, json.dumps([astuple(match) for match in matches]).encode())
     return matches, labels
 
 

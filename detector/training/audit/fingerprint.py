@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from detector.io.atomic_io import replace_file
 from detector.io.radiograph import load_radiograph
 from detector.training.data.records import Unreadable
 
@@ -199,19 +199,18 @@ def _load(file: Path) -> Fingerprint | None:
 
 def _save(file: Path, one: Fingerprint) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(f".{os.getpid()}.part")
     facts = one.facts
     cut = "truncated" if one.truncated else "whole"
-    with part.open("wb") as stream:
-        np.savez(
-            stream,
-            rings=one.rings,
-            signature=one.signature,
-            sizes=np.array([facts.width, facts.height, facts.bytes]),
-            tones=np.array([facts.mean, facts.contrast]),
-            texts=np.array([one.digest, one.pixels, facts.mode, facts.format, cut]),
-        )
-    part.replace(file)
+    data = io.BytesIO()
+    np.savez(
+        data,
+        rings=one.rings,
+        signature=one.signature,
+        sizes=np.array([facts.width, facts.height, facts.bytes]),
+        tones=np.array([facts.mean, facts.contrast]),
+        texts=np.array([one.digest, one.pixels, facts.mode, facts.format, cut]),
+    )
+    replace_file(file, data.getvalue())
 
 
 def fingerprint_all(

@@ -27,7 +27,7 @@ def fit_ood(
 
     The direction is Fisher's linear discriminant with a covariance shrunk after Ledoit & Wolf
     (2004). A distance from the known films alone would refuse most films of an unknown appearance
-    (docs/measured/scope_fit.md).
+    (docs/measured/ood_fit.md).
 
     The cut lies as far from the films as it can. A new picture of a known kind is refused with a
     probability of at least ``refuse``, by conformal prediction over pictures that the fit had left

@@ -30,9 +30,10 @@ DATA = """\
   no AUC. Labels as published, without outlines; for training, boxes of the fractured wrists were
   drawn by eye by this project's authors, who are no radiologists
   (`detector/training/data/outlines/`).
-- **What films are told from**: stamps, textures, wallpapers, screenshots and test pictures of free
-  software packages and one chest film (*provenance* names them). They fit the out-of-distribution
-  check alone; none is passed on, and none is among the pictures that this card counts as refused.
+- **The OOD reference** (what films are told from): stamps, textures, wallpapers, screenshots and
+  test pictures of free software packages and one chest film (*provenance* names them). They fit
+  the out-of-distribution check alone; none is passed on, and none is among the pictures that this
+  card counts as refused.
 
 The data sets name no patients, ages or sexes, so figures by age, sex or ethnicity cannot be given,
 and two films of one patient can be known only where they are near-duplicates."""

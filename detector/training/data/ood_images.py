@@ -1,4 +1,4 @@
-"""Pictures that are no limb films: what the scope check is fitted on, and what it must refuse.
+"""Pictures that are no limb films: what the OOD check is fitted on, and what it must refuse.
 
 Drawn ones are the same on every machine: parts of photographs that come with scikit-learn and
 Matplotlib, documents, screenshots, noise, blank pictures. ``folder_images`` reads other ones.

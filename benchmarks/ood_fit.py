@@ -1,16 +1,17 @@
-"""Does the scope check let other styles in and other pictures out? Read on train and val, not test.
+"""Does the OOD check accept films of other sources and refuse other pictures? Never reads test.
 
-    python benchmarks/scope_fit.py --data ../shared/data/fracatlas --data ../shared/data/sr2022 \\
+    python benchmarks/ood_fit.py --data ../shared/data/fracatlas --data ../shared/data/sr2022 \\
         --data ../shared/data/multiregion_pictures --ood-images FOLDER... --unseen FOLDER...
 
-Fits the check on films and on the pictures of ``--ood-images``, as `train.py` does, with all
-sources
-and with each one left out; reads how many of its films are then let in, and how many of the
-pictures of ``--unseen``, which the fit did not see, are refused. Only the check is fitted anew, the
-network has seen all sources. "line" is what is exported;
-"line, whole films" leaves out the restyled parts of films; "distance" is how the check was fitted
-before, on films alone: the Mahalanobis distance from them, each level of the backbone whitened by
-its own covariance, with a cut of 1.1 times the conformal one for 99 % of val.
+Fits the check on films of train and val and on the pictures of ``--ood-images``, as `train.py`
+does: with all sources, and with each one left out. Then it reads how many films of that source are
+accepted, and how many pictures of ``--unseen`` are refused, which the fit did not see. Only the
+check is fitted anew; the network has seen all sources.
+
+"line" is what is exported. "line, whole films" leaves out the changed parts of films. "distance" is
+how the check was fitted before, on films alone: the Mahalanobis distance from them, each level of
+the backbone whitened by its own covariance, with a cut of 1.1 times the conformal one for 99 % of
+val.
 """
 
 from __future__ import annotations
