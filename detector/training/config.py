@@ -142,7 +142,7 @@ class TrainConfig:
         """An option for each field. One that is not given is not in the namespace."""
         for one in fields(cls):
             settings = dict(one.metadata)
-            if one.default not in (None, (), False):
+            if one.default is not None and one.default is not False and one.default != ():
                 many = isinstance(one.default, tuple)
                 words = " ".join(map(str, one.default)) if many else one.default
                 settings["help"] += f" (default {words})"

@@ -325,6 +325,17 @@ def test_bad_usage_ends_with_2_and_a_sentence(
     assert not (tmp_path / "weights").exists()
 
 
+def test_every_option_has_the_kind_of_its_field() -> None:
+    given = {"seed": 3, "epochs": 7, "head_lr": 0.5, "sizes": (64, 96), "keep": "last",
+             "data": (Path("a"), Path("b")), "init": Path("c"), "allow_leakage": True}  # fmt: skip
+    argv = ["--data", "a", "--data", "b", "--allow-leakage"]
+    for name in ("seed", "epochs", "head_lr", "keep", "init"):
+        argv += [f"--{name.replace('_', '-')}", str(given[name])]
+    config = train.configure(train.parse_arguments([*argv, "--sizes", "64", "96"]))
+    assert {name: getattr(config, name) for name in given} == given
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
 def test_resume_takes_its_data_from_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         train.main(["--resume", "run", "--data", "films"])
