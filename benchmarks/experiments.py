@@ -83,7 +83,12 @@ def main() -> None:
         if not (run / "metrics.csv").exists():
             continue
         before = cells(rows[run.name])[-1] if run.name in rows else ""
-        if line := row_of(run, notes.get(run.name, before)):
+        try:
+            line = row_of(run, notes.get(run.name, before))
+        except ValueError as error:  # of an older version: its row stays as it is
+            print(error)
+            continue
+        if line:
             rows[run.name] = line
     arguments.out.parent.mkdir(exist_ok=True)
     text = HEAD + "\n".join(rows[name] for name in sorted(rows)) + "\n"

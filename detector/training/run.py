@@ -75,5 +75,7 @@ def read_run(folder: Path) -> tuple[TrainConfig, dict[str, Any]]:
     try:
         kept = json.loads((folder / "config.json").read_text())
         return TrainConfig.from_dict(kept["config"]), kept["provenance"]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder} is no run that can be resumed: {error!r}") from error
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{folder} is a run of another version and cannot be resumed") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder} is no run that can be resumed: {error}") from error

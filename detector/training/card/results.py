@@ -8,7 +8,7 @@ from typing import Any
 from detector.training.card import saliency
 from detector.training.card.figures import CALIBRATION_FILE, ROC_FILE
 from detector.training.card.source_names import source_name
-from detector.training.card.tables import ABSENT, number, of, percent, table
+from detector.training.card.tables import ABSENT, number, of, percents, table
 
 Figures = Mapping[str, Any]
 POINTS = {"rule_out": "rule-out", "balanced": "balanced", "rule_in": "rule-in"}
@@ -81,8 +81,8 @@ def _overview(sources: Mapping[str, Figures]) -> list[str]:
         point = f["operating_points"].get("balanced", {})
         rows.append([
             source_name(name), f"{f['films']} ({f['fractured']})", number(f.get("auc")),
-            percent(point.get("sensitivity")), percent(point.get("specificity")),
-            percent(f.get("pointing")), percent(f.get("pointing_strict")),
+            percents(point.get("sensitivity")), percents(point.get("specificity")),
+            percents(f.get("pointing")), percents(f.get("pointing_strict")),
         ])
     return table(
         ["films", "number (fractured)", "AUC", "sensitivity, balanced", "specificity, balanced",
@@ -97,7 +97,7 @@ def _operating_points(sources: Mapping[str, Figures]) -> list[str]:
             c = at["confusion"]
             rows.append([
                 f"{source_name(name)}, {POINTS.get(point, point)}", f"{at['threshold']:.3f}",
-                percent(at.get("sensitivity")), percent(at.get("specificity")),
+                percents(at.get("sensitivity")), percents(at.get("specificity")),
                 c["true_positive"], c["false_negative"], c["true_negative"], c["false_positive"],
             ])
     return table(
@@ -114,7 +114,7 @@ def _decided(sources: Mapping[str, Figures]) -> list[str]:
             f"{d['films']} ({d['fractured']})" for d in decided["decisions"].values()
         ]
         rows.append([
-            source_name(name), percent(decided["proportion"]), percent(decided.get("error")),
+            source_name(name), percents(decided["proportion"]), percents(decided.get("error")),
             *cells,
         ])
     verdicts = next(iter(sources.values()))["decided"]["decisions"]
@@ -136,10 +136,10 @@ def _subgroups(sources: Mapping[str, Figures]) -> Iterator[str]:
             balanced = points.get("balanced", {})
             rows.append([
                 group, f"{g['films']} ({g['fractured']})", number(g.get("auc")),
-                percent(out.get("sensitivity")), percent(into.get("specificity")),
-                percent(balanced.get("sensitivity")), percent(balanced.get("specificity")),
-                percent(g.get("pointing")), percent(g["decided"]["proportion"]),
-                percent(g["decided"].get("error")),
+                percents(out.get("sensitivity")), percents(into.get("specificity")),
+                percents(balanced.get("sensitivity")), percents(balanced.get("specificity")),
+                percents(g.get("pointing")), percents(g["decided"]["proportion"]),
+                percents(g["decided"].get("error")),
             ])
         yield "\n".join(table(
             ["films", "number (fractured)", "AUC", "sensitivity at rule-out",
@@ -175,8 +175,8 @@ def _calibration(sources: Mapping[str, Figures], figures: Figures) -> Iterator[s
 
 def _pointing(sources: Mapping[str, Figures]) -> Iterator[str]:
     rows = [
-        [source_name(name), f["pointing"]["films"], percent(f["pointing"]),
-         percent(f["pointing_strict"])]
+        [source_name(name), f["pointing"]["films"], percents(f["pointing"]),
+         percents(f["pointing_strict"])]
         for name, f in sources.items() if "pointing" in f
     ]
     if rows:
@@ -199,7 +199,7 @@ def _cross_validated(metrics: Figures) -> Iterator[str]:
             ["films", "number", "fractured", "AUC", "sensitivity", "specificity"],
             [
                 [source_name(source), f["films"], f["fractured"], number(f.get("auc")),
-                 percent(f.get("sensitivity")), percent(f.get("specificity"))]
+                 percents(f.get("sensitivity")), percents(f.get("specificity"))]
                 for source, f in figures["sources"].items()
             ],
         ))
@@ -210,9 +210,9 @@ def _unseen(metrics: Figures) -> Iterator[str]:
     recipe = left_out.pop("recipe", "")
     rows = [
         ["**left out**" if part == "left_out" else "others", source_name(source), f["films"],
-         f["fractured"], number(f.get("auc")), percent(f.get("sensitivity")),
-         percent(f.get("specificity")), percent(f.get("pointing")),
-         percent(f.get("pointing_strict"))]
+         f["fractured"], number(f.get("auc")), percents(f.get("sensitivity")),
+         percents(f.get("specificity")), percents(f.get("pointing")),
+         percents(f.get("pointing_strict"))]
         for figures in left_out.values()
         for part in ("left_out", "others") for source, f in figures[part].items()
     ]
@@ -257,7 +257,7 @@ def _robustness(figures: Figures) -> Iterator[str]:
         ["change", "median", "95th", "another decision", "reversed"],
         [
             [name, f"{c['probability_change_median']:.3f}", f"{c['probability_change_95th']:.3f}",
-             percent(c["decision_changed"]), percent(c["decision_reversed"])]
+             percents(c["decision_changed"]), percents(c["decision_reversed"])]
             for name, c in changes["changes"].items()
         ],
     ))
@@ -274,7 +274,7 @@ def _robustness(figures: Figures) -> Iterator[str]:
             ["source", "crops", *(f"{q} %" for q in quantiles), "called fracture likely"],
             [
                 [source_name(name), c["crops"], *(f"{c['quantiles'][q]:.3f}" for q in quantiles),
-                 percent(c["fracture_likely"])]
+                 percents(c["fracture_likely"])]
                 for name, c in crops["sources"].items()
             ],
         ))
@@ -291,9 +291,9 @@ def _ood(figures: Figures) -> Iterator[str]:
     yield ("Proportion of held-out limb films that are accepted, and of other pictures that are "
            "refused.")
     rows = [
-        [source_name(n), "accepted", figures.get(n, {}).get("films", ABSENT), percent(f)]
+        [source_name(n), "accepted", figures.get(n, {}).get("films", ABSENT), percents(f)]
         for n, f in ood["accepted"].items()
     ]
-    rows += [[n, "refused", f["pictures"], percent(f["refused"])]
+    rows += [[n, "refused", f["pictures"], percents(f["refused"])]
              for n, f in ood["refused"].items()]
     yield "\n".join(table(["pictures", "should be", "number", "proportion"], rows))

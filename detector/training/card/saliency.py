@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from detector.training.card.source_names import source_name
-from detector.training.card.tables import is_estimate, number, percent, table
+from detector.training.card.tables import is_estimate, number, percents, table
 
 Figures = Mapping[str, Any]
 SALIENCY_FILE, TABLES_FILE = "saliency.png", "saliency.json"
@@ -53,7 +53,7 @@ def _regions(froc: Figures, figures: Figures) -> Iterator[str]:
         if found and false:
             all_broken = figures.get(name, {}).get("fractured") == f["films"]
             yield (f"On {f['films']} {source_name(name)} with {f['fractures']} boxed fractures the "
-                   f"boxes that are shown mark {percent(found)} of the fractures (IoU from 0.1), "
+                   f"boxes that are shown mark {percents(found)} of the fractures (IoU from 0.1), "
                    f"with {number(false)} false boxes per film."
                    + (" No normal film is among them, where every box would be false, so these "
                       "figures flatter." if all_broken else ""))
@@ -91,7 +91,7 @@ def _conclusions(figures: Figures) -> Iterator[str]:
     if second:
         alike = _at(checks, "second_training", "rank_correlation")
         yield ("Repeatability: a second training (another seed, its own start) has its hottest "
-               f"point at the same location on {percent(second)} of {checks['films']} films; rank "
+               f"point at the same location on {percents(second)} of {checks['films']} films; rank "
                f"correlation of the maps {number(alike)}. Where two trainings differ, the location "
                "is less sure than one map looks.")
     else:
@@ -106,17 +106,17 @@ def _of_source(name: str, f: Figures) -> Iterator[str]:
     )
     if not (ours and plain and centre and chance):
         return
-    yield (f"{name}: the hottest point lies at a fracture on {percent(ours)} of the films; plain "
-           f"Grad-CAM of the same network at its deepest layer {percent(plain)}, the film's centre "
-           f"{percent(centre)}, a random point {percent(chance)}.")
+    yield (f"{name}: the hottest point lies at a fracture on {percents(ours)} of the films; plain "
+           f"Grad-CAM of the same network at its deepest layer {percents(plain)}, the film's "
+           f"centre {percents(centre)}, a random point {percents(chance)}.")
     strict = f["pointing"].get("boxes_strict", {})
     ours, plain = _at(strict, "evidence"), _at(strict, "plain_gradcam")
     if ours and plain:
-        yield (f"{name}, strictly inside the box: {percent(ours)} against {percent(plain)} of "
+        yield (f"{name}, strictly inside the box: {percents(ours)} against {percents(plain)} of "
                "plain Grad-CAM.")
     for key, what in (("by_decision", "by verdict"), ("by_size", "by the largest box's part of "
                                                       "the film")):
-        cells = [f"{group} {percent(_at(g, 'pointing'))}" for group, g in f.get(key, {}).items()]
+        cells = [f"{group} {percents(_at(g, 'pointing'))}" for group, g in f.get(key, {}).items()]
         if len(cells) > 1:
             yield f"{name}, pointing {what}: {'; '.join(cells)}."
 
@@ -143,8 +143,8 @@ def _moved(changed: Figures) -> Iterator[str]:
     if same:
         least, most = (pick(same, key=lambda n: same[n]["value"]) for pick in (min, max))
         yield (f"The same film mirrored or slightly turned keeps its hottest point on "
-               f"{percent(same[least])} ({least}) to {percent(same[most])} ({most}) of the films: "
-               "one map is one reading, not a measurement.")
+               f"{percents(same[least])} ({least}) to {percents(same[most])} ({most}) of the "
+               "films: one map is one reading, not a measurement.")
 
 
 def _broken(phantoms: Figures) -> Iterator[str]:
@@ -154,8 +154,8 @@ def _broken(phantoms: Figures) -> Iterator[str]:
         kinds = {n: cell for n, f in phantoms.get("by_type", {}).items()
                  if (cell := _at(f, "raised_and_at_break"))}
         weakest = min(kinds, key=lambda n: kinds[n]["value"]) if kinds else None
-        yield (f"Breaking a drawn bone raises the probability on {percent(raised)} of "
+        yield (f"Breaking a drawn bone raises the probability on {percents(raised)} of "
                f"{phantoms['all']['pairs']} pairs and moves the hottest point to the break as well "
-               f"on {percent(both)}"
-               + (f"; weakest for {weakest} fractures, {percent(kinds[weakest])}." if weakest
+               f"on {percents(both)}"
+               + (f"; weakest for {weakest} fractures, {percents(kinds[weakest])}." if weakest
                   else "."))

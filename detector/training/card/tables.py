@@ -22,7 +22,7 @@ def number(figure: Mapping[str, float] | None, digits: int = 3) -> str:
     return f"{figure['value']:.{digits}f} ({low:.2f}–{high:.2f})"
 
 
-def percent(figure: Mapping[str, float] | None) -> str:
+def percents(figure: Mapping[str, float] | None) -> str:
     """``91 % (87–95)``."""
     if not figure:
         return ABSENT
