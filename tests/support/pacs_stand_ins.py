@@ -195,7 +195,7 @@ def main() -> None:
         return make_objects(source, prediction)
 
     stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=stopping.set).start())
     node = Node(read_settings(sys.argv[1:], ""), predict, slow)
     node.start()
     print(node.port, flush=True)

@@ -28,12 +28,12 @@ def main(argv: list[str] | None = None) -> int:
     """Run the node until a signal ends it. ValueError or OSError when a setting is wrong."""
     settings = read_settings(sys.argv[1:] if argv is None else argv, __doc__ or "")
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
-    for room in ("pacs", "detector"):
-        logging.getLogger(room).setLevel(logging.INFO)
+    logging.getLogger("detector").setLevel(logging.INFO)
     silence_threads()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        # Not set in the handler itself: that could interrupt `wait` while it holds the event's lock.
+        signal.signal(number, lambda *_: threading.Thread(target=stopping.set).start())
     detector = FractureDetector.from_pretrained(settings.model)
     detector.warm_up()
     node = Node(settings, detector.predict, partial(make_objects, kinds=settings.objects))

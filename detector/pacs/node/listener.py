@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import threading
 import time
 import zlib
 
@@ -30,11 +31,18 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, evt
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
 from detector.io import codecs as compressed
+from detector.pacs.node.commitment import (
+    COMMIT,
+    INVALID_ARGUMENT,
+    NO_SUCH_ACTION,
+    report,
+    result_of,
+)
 from detector.pacs.node.log_filter import silence_libraries
-from detector.pacs.node.run_log import CONFLICT, RECEIVED, RunLog
+from detector.pacs.node.run_log import CONFLICT, RECEIVED, REJECTED, RunLog
 from detector.pacs.node.settings import Settings
 from detector.pacs.node.spool import Spool
 from detector.pacs.node.transport import BoundedServer
@@ -71,7 +79,7 @@ class Listener:
         self._settings, self._spool, self._log = settings, spool, log
         ae = AE(settings.title)
         ae.require_called_aet = True
-        ae.require_calling_aet = list(settings.peers)
+        ae.require_calling_aet = settings.peer_titles()
         ae.maximum_associations = 2**16  # the transport counts them
         ae.maximum_pdu_size = settings.pdu_bytes
         ae.acse_timeout = min(5.0, settings.timeout)  # the request is here already
@@ -79,12 +87,16 @@ class Listener:
         ae.add_supported_context(Verification)
         for film in FILMS:
             ae.add_supported_context(film, list(SYNTAXES))
+        if settings.commitment:
+            ae.add_supported_context(StorageCommitmentPushModel)
         self._ae = ae
+        self.conflicts = 0  # films since the start that came with another one's UID
         self._server: BoundedServer | None = None
 
     def start(self) -> int:
         """Listen, in threads of its own; returns the port. OSError: the address is not free."""
-        self._server = BoundedServer(self._ae, self._settings, [(evt.EVT_C_STORE, self._store)])
+        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._commit)]
+        self._server = BoundedServer(self._ae, self._settings, handlers)
         self._server.start()
         address = self._server.server_address
         logger.info("%s listens on %s port %d", self._settings.title, address[0], address[1])
@@ -122,14 +134,40 @@ class Listener:
             key = self._spool.receive(instance, [head, data], content)
         except OSError as error:
             logger.error("a film was refused: %s", error.strerror or error)
+            self._log.write(REJECTED, self._spool.key(instance), **self._origin(event))
             return OUT_OF_RESOURCES
         if key:
-            self._log.write(RECEIVED, key, bytes=len(data))
+            self._log.write(RECEIVED, key, bytes=len(data), **self._origin(event))
             first = self._spool.key(instance)
             if key != first:
+                self.conflicts += 1
                 logger.warning("a film has the UID of another one; both are kept and answered")
                 self._log.write(CONFLICT, key, other=first)
         return STORED
+
+
+    def _origin(self, event: evt.Event) -> dict[str, str]:
+        """Who sent a film: its address, and its title where that is one of the settings' own."""
+        requestor = event.assoc.requestor
+        title = requestor.ae_title.strip()
+        known = {"title": title} if title in self._settings.peer_titles() else {}
+        return {"address": requestor.address_info.address} | known
+
+    def _commit(self, event: evt.Event) -> tuple[int, None]:
+        """Answer one request for storage commitment; its result follows in a thread of its own."""
+        if event.action_type != COMMIT:
+            return NO_SUCH_ACTION, None
+        try:
+            kind, result = result_of(event.action_information, self._spool.acknowledged)
+        except Exception:  # whatever pydicom makes of garbage
+            logger.warning("a request for commitment was refused: it is not whole")
+            return INVALID_ARGUMENT, None
+        peer = self._settings.peer_address(event.assoc.requestor.ae_title.strip())
+        ae = AE(self._settings.title)
+        ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = self._settings.timeout
+        threading.Thread(target=report, args=(event, kind, result, peer, ae), daemon=True,
+                         name="commitment").start()  # fmt: skip
+        return STORED, None
 
 
 def identify(data: bytes | memoryview, stored_as: UID) -> tuple[UID, UID, bytes] | None:

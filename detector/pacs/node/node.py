@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 
+from detector.pacs.node.health import Health, HealthServer, measure
 from detector.pacs.node.listener import Listener
 from detector.pacs.node.run_log import RunLog
 from detector.pacs.node.sender import Sender
@@ -31,6 +32,9 @@ class Node:
         self._worker = Worker(self.spool, predict, make_objects, log)
         self._sender = Sender(settings, self.spool, log)
         self._listener = Listener(settings, self.spool, log)
+        self._health = None
+        if settings.health_port is not None:
+            self._health = HealthServer(settings.health_port, self.health)
         self.port = 0
 
     def start(self) -> None:
@@ -38,10 +42,22 @@ class Node:
         self.port = self._listener.start()
         self._worker.start()
         self._sender.start()
+        if self._health:
+            self._health.start()
+
+    def health(self) -> Health:
+        """The present state. OSError when the spool cannot be read."""
+        return measure(
+            self.spool, works=self._worker.is_alive() and self._sender.is_alive(),
+            reaches_destination=self._sender.reaches_destination,
+            conflicts=self._listener.conflicts,
+        )  # fmt: skip
 
     def stop(self) -> None:
         """Stop listening, finish what is in work, and close the spool."""
         self._listener.stop()
+        if self._health:
+            self._health.stop()
         for thread in (self._worker, self._sender):
             thread.stop()
         for thread in (self._worker, self._sender):

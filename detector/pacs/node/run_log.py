@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RECEIVED, READ, UNREAD, SENT = "received", "read", "unread", "sent"
-REFUSED, FAILED, CONFLICT = "refused", "failed", "conflict"
+REFUSED, FAILED, CONFLICT, REJECTED = "refused", "failed", "conflict", "rejected"
 
 
 class RunLog:

@@ -33,12 +33,12 @@ class Destination:
     @classmethod
     def parse(cls, text: str) -> Destination:
         """``TITLE@HOST:PORT``; raises ValueError for anything else."""
-        title, at, place = text.partition("@")
-        host, colon, port = place.rpartition(":")
+        title, at, address = text.partition("@")
+        host, colon, port = address.rpartition(":")
         if not (at and colon and host and port.isascii() and port.isdigit()):
-            raise ValueError(f"the destination is TITLE@HOST:PORT, not {text!r}")
+            raise ValueError(f"the destination or peer is TITLE@HOST:PORT, not {text!r}")
         if not 0 < int(port) < 65536:
-            raise ValueError(f"the destination's port must lie in 1..65535, not {port}")
+            raise ValueError(f"the port of a destination or peer must lie in 1..65535, not {port}")
         return cls(_title(title, "destination's title"), host.strip("[]"), int(port))
 
 
@@ -55,7 +55,8 @@ class Settings:
     title: str = _set("FRACTURE", "AE title of this node; peers must call it by this name")
     host: str = _set("127.0.0.1", "address to listen on; 0.0.0.0 for all of this machine's")
     port: int = _set(11112, "port to listen on")
-    peers: tuple[str, ...] = _set((), "AE titles that may send films (none named: any)")
+    peers: tuple[str, ...] = _set((), "AE titles that may send films (none named: any); as "
+                                      "TITLE@HOST:PORT, commitments are reported there")
     addresses: tuple[str, ...] = _set((), "addresses or networks that may connect (none: any)")
     tls_certificate: Path | None = _set(None, "PEM certificate of this node; turns TLS on")
     tls_key: Path | None = _set(None, "PEM key of the certificate")
@@ -77,6 +78,9 @@ class Settings:
     pause: float = _set(5.0, "seconds before the second try; each further pause is twice as long")
     longest_pause: float = _set(600.0, "seconds that a pause may grow to")
     keep_days: float = _set(30.0, "days to remember answered films")
+    commitment: bool = _set(False, "answer storage commitment requests for films that were "
+                                   "acknowledged; the node is no archive")
+    health_port: int | None = _set(None, "port of this machine for health and metrics over HTTP")
     retry_failed: bool = _set(False, "take dead letters up again at the start")
     model: str | None = _set(None, "weights folder or Hub id (default: the shipped weights)")
     log: Path | None = _set(None, "run log, JSON Lines (default: run.jsonl in the spool)")
@@ -85,7 +89,7 @@ class Settings:
         Destination.parse(self.destination)
         _title(self.title, "title")
         for peer in self.peers:
-            _title(peer, "peer's title")
+            Destination.parse(peer) if "@" in peer else _title(peer, "peer's title")
         self.networks()
         chosen = tuple(kind for given in self.objects for kind in given.split(","))
         if not chosen or not set(chosen) <= set(KINDS):
@@ -93,6 +97,8 @@ class Settings:
         object.__setattr__(self, "objects", chosen)
         if not 0 <= self.port < 65536:
             raise ValueError(f"port must lie in 0..65535, not {self.port}")
+        if self.health_port is not None and not 0 <= self.health_port < 65536:
+            raise ValueError(f"health_port must lie in 0..65535, not {self.health_port}")
         for name in ("associations", "associations_per_address", "object_megabytes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -111,6 +117,15 @@ class Settings:
     @property
     def run_log(self) -> Path:
         return self.log or self.spool / "run.jsonl"
+
+    def peer_titles(self) -> list[str]:
+        """The AE titles that may send; empty for any."""
+        return [peer.partition("@")[0] for peer in self.peers]
+
+    def peer_address(self, title: str) -> Destination | None:
+        """Where the peer of this title listens, if that was said."""
+        known = (Destination.parse(peer) for peer in self.peers if "@" in peer)
+        return next((one for one in known if one.title == title), None)
 
     def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The allow-list of addresses; ValueError for something that is none."""

@@ -147,6 +147,11 @@ class Spool:
         """Bytes that are free on the spool's disk."""
         return shutil.disk_usage(self.folder).free
 
+    def acknowledged(self, instance: str) -> bool:
+        """Whether a film with this SOP Instance UID was acknowledged, and is remembered."""
+        key = self.key(instance)
+        return self._is_known(key) or (self.folder / "failed" / key).exists()
+
     def _key_for(self, instance: str, content: bytes) -> str:
         first = self.key(instance)
         try:
