@@ -15,7 +15,7 @@ from detector.model.weights import WeightsError, write_config
 from detector.training.card import command as card
 from detector.training.card.figures import CALIBRATION_FILE, ROC_FILE
 from detector.training.card.limitations import limitations
-from detector.training.card.tables import flat, number, percent, table
+from detector.training.card.tables import flat, number, percents, table
 from detector.training.evaluation import evaluate
 from detector.training.evaluation.evaluate import data_figures
 from detector.training.evaluation.ood_rejection import FOLDER_KIND
@@ -339,7 +339,7 @@ def test_a_broken_config_is_said_in_a_sentence(tmp_path, capsys):
 def test_numbers_as_text():
     figure = {"value": 0.9144, "low": 0.87, "high": 0.95}
     assert number(figure) == "0.914 (0.87–0.95)" and number(None) == "–"
-    assert percent(figure) == "91 % (87–95)"
+    assert percents(figure) == "91 % (87–95)"
     assert table(["a", "b"], [["x", 1], ["y", 2.5]]) == [
         "| a | b |", "| --- | ---: |", "| x | 1 |", "| y | 2.5 |"]
     curve = list(range(50))
