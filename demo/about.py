@@ -55,7 +55,7 @@ def model_facts(detector: FractureDetector) -> dict[str, Any]:
         "name": "fracture-detector",
         "software_version": __version__,
         "version": config.version,
-        "sha256": detector.model.sha256,
+        "sha256": detector.model.digest,
         "input_size": config.input_size,
         "engine": {"name": detector.engine.name, "precision": detector.engine.precision},
         "operating_points": {
@@ -73,7 +73,7 @@ def footer(detector: FractureDetector) -> str:
     """Limits, privacy in a sentence, versions."""
     at = commit()
     versions = f"fracture-detector {__version__}" + (f", commit {at}" if at else "")
-    versions += f" | model {detector.config.version}, sha256 {detector.model.sha256[:12]}"
+    versions += f" | model {detector.config.version}, sha256 {detector.model.digest[:12]}"
     versions += f" | runs in {detector.engine.name}, {detector.engine.precision}"
     return (
         f'<div class="fd-foot"><div data-bold="device">{bold(ENGLISH["page"]["device"])}</div>'
@@ -111,7 +111,7 @@ def about_tab(detector: FractureDetector, folder: Path | None) -> None:
     points = config.calibration
     facts = {
         "version": config.version,
-        "sha256 of the weights": detector.model.sha256,
+        "sha256 of network and configuration": detector.model.digest,
         "runs in": f"{detector.engine.name}, {detector.engine.precision}",
         "lower threshold": percent(points.rule_out),
         "upper threshold": percent(points.rule_in),

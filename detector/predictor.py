@@ -21,9 +21,10 @@ from detector.explain.heatmap import Heat
 from detector.explain.methods import DEFAULT, method_name
 from detector.explain.regions import find_regions
 from detector.io.radiograph import Limits, Radiograph, Source, load_radiograph
+from detector.model import self_check
 from detector.model.hub import resolve_weights
 from detector.model.letterbox import Letterbox
-from detector.model.weights import Model, read_weights
+from detector.model.weights import Model, WeightsError, read_weights
 from detector.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class FractureDetector:
         self.limits = limits or Limits()
         self._explainers: Explainers | None = None
         self._making = threading.Lock()
-        self._model_facts = {"version": self.config.version, "sha256": model.sha256[:12]}
+        self._model_facts = {"version": self.config.version, "sha256": model.digest[:12]}
         if self.config.provenance.get("trained"):
             self._model_facts["trained"] = str(self.config.provenance["trained"])
 
@@ -65,6 +66,7 @@ class FractureDetector:
         engine: str = "auto",
         precision: str = DEFAULT_PRECISION,
         limits: Limits | None = None,
+        digest: str | None = None,
     ) -> FractureDetector:
         """The shipped weights; or those in a folder; or a Hugging Face Hub id ("user/model").
 
@@ -74,19 +76,38 @@ class FractureDetector:
                 ``detector.engine.name`` and ``detector.engine.precision`` say what is in use.
             precision: "float32", "bfloat16" or "float16", where the processor has it.
             limits: how large a film may be.
+            digest: of the weights that are expected, whole or its first twelve or more digits, as
+                page, report and model card show it; others are refused.
 
         Raises:
-            WeightsError: the folder is incomplete, altered or of another version, or the Hub
-                cannot be reached.
+            WeightsError: the folder is incomplete, altered, of another version or not the expected
+                one, the network does not give its pinned answer here, or the Hub cannot be
+                reached.
             ValueError: unknown engine or precision, or a precision that is not to be had here.
             ImportError: the engine that was asked for is not installed.
         """
         # The engine has the network built, or finds its graph, which needed it built once.
         model = read_weights(resolve_weights(weights), build=False)
-        logger.info("weights %s, sha256 %s", model.config.version, model.sha256[:12])
+        logger.info("weights %s, digest %s", model.config.version, model.digest[:12])
+        model.expect(digest)
         detector = cls(model, engine, precision=precision, limits=limits)
+        detector._check_itself()
         logger.info("runs in %s, %s", detector.engine.name, detector.engine.precision)
         return detector
+
+    def _check_itself(self) -> None:
+        """Raise WeightsError unless the network gives its pinned answer on this machine."""
+        pinned = self.config.self_check
+        if not pinned:
+            logger.warning("these weights hold no pinned answer: the network was not tried")
+            return
+        output = self.engine.run(self_check.canvas())
+        missed = self_check.wrong(pinned, output, self.engine.precision)
+        if missed:
+            raise WeightsError(
+                f"The network does not give its pinned answer in {self.engine.name} "
+                f"({', '.join(missed)}). Download the weights again, or choose another engine."
+            )
 
     def warm_up(self) -> None:
         """Read blank films in the usual shapes, so that the first real one does not wait."""

@@ -161,4 +161,4 @@ def test_the_shipped_model_reads_a_phantom(detector: FractureDetector) -> None:
     prediction = detector.predict(draw_phantom("forearm", seed=3).pixels)
     assert 0 <= prediction.probability <= 1
     assert prediction.heatmap.shape == (512, 416)
-    assert prediction.model["sha256"] == detector.model.sha256[:12]
+    assert prediction.model["sha256"] == detector.model.digest[:12]

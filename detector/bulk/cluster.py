@@ -103,6 +103,7 @@ class OnRay:
         *,
         workers: int | None = None,
         precision: str | None = None,
+        digest: str | None = None,
     ):
         """
         Args:
@@ -110,11 +111,14 @@ class OnRay:
                 shipped weights.
             workers: detectors, a core each; None: as many as the cluster has cores.
             precision: of the network's arithmetic, as ``FractureDetector`` takes it.
+            digest: of the weights that are expected, as ``FractureDetector`` takes it.
 
         Raises:
-            WeightsError: the weights cannot be read.
+            WeightsError: the weights cannot be read, or are others.
         """
-        self.model_sha256 = read_weights(resolve_weights(model)).sha256
+        weights = read_weights(resolve_weights(model))
+        weights.expect(digest)
+        self.model_sha256 = weights.digest
         is_folder = model is not None and Path(model).is_dir()
         self._model = str(Path(model).resolve()) if model and is_folder else model
         self._workers = workers
@@ -180,7 +184,7 @@ class _Worker:
     ):
         cv2.setNumThreads(1)  # Ray sets OMP_NUM_THREADS for the others
         self._detector = FractureDetector.from_pretrained(model, **options)
-        if self._detector.model.sha256 != model_sha256:
+        if self._detector.model.digest != model_sha256:
             raise ValueError("this machine has other weights than the one that gave the order")
         self._order = order
 

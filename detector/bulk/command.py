@@ -35,7 +35,8 @@ def predict(arguments: argparse.Namespace) -> int:
     try:
         films = list_archive(named_films(arguments.films), apart_from=[arguments.overlay])
         scorer = OnRay(
-            arguments.model, workers=arguments.workers, precision=arguments.precision
+            arguments.model, workers=arguments.workers, precision=arguments.precision,
+            digest=arguments.digest,
         )
         finished = PartFolder(out, form).finished(scorer.model_sha256[:12])
     except (StorageError, WeightsError, ContinueError, ResultsAmongFilms) as error:

@@ -42,7 +42,7 @@ class InProcess:
 
     def __init__(self, detector: FractureDetector):
         self.detector = detector
-        self.model_sha256 = detector.model.sha256
+        self.model_sha256 = detector.model.digest
 
     def score(self, parts: Iterable[Part], order: Order) -> Iterator[ScoredPart]:
         """Each part's result, in order."""

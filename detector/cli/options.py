@@ -20,12 +20,15 @@ class UsageError(ValueError):
 
 
 def add_model_options(parser: argparse.ArgumentParser, **more: str) -> None:
-    """Add ``--model``, ``--engine`` and ``--precision``, as `load_detector` reads them.
+    """Add the options that `load_detector` reads: the model, its digest, engine and precision.
 
     ``more``: engines of the command's own, name -> help.
     """
     parser.add_argument("--model", metavar="M",
                         help="weights folder or Hugging Face Hub id (default: the shipped weights)")
+    parser.add_argument("--digest", metavar="D",
+                        help="of the weights that are expected (12 digits or more, as page, report "
+                        "and model card show it); others are refused")
     parser.add_argument("--engine", choices=(*ENGINES, *more),
                         help="what runs the network (default: auto, OpenVINO where it is "
                         "installed, else PyTorch)"
@@ -43,7 +46,7 @@ def load_detector(arguments: argparse.Namespace) -> FractureDetector:
     """
     from detector import FractureDetector, WeightsError
 
-    named = {"engine": arguments.engine, "precision": arguments.precision}
+    named = {name: getattr(arguments, name) for name in ("engine", "precision", "digest")}
     chosen = {option: name for option, name in named.items() if name}
     try:
         return FractureDetector.from_pretrained(arguments.model, **chosen)

@@ -89,7 +89,7 @@ def predict(arguments: argparse.Namespace) -> int:
     finished: Mapping[str, bool] = {}
     if out and out.exists():
         try:
-            finished = read_finished(out, form, detector.model.sha256[:12])
+            finished = read_finished(out, form, detector.model.digest[:12])
         except ContinueError as error:
             raise UsageError(str(error)) from error
     left = [film for film in films if written_name(film) not in finished]

@@ -7,6 +7,7 @@ a finite-sample correction. Between them the decision is 'uncertain'.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -31,8 +32,10 @@ class Logistic:
     bias: float
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
+        if not 0 < self.scale < math.inf:
             raise ValueError(f"the scale of a calibration must be positive, not {self.scale}")
+        if not math.isfinite(self.bias):
+            raise ValueError(f"the bias of a calibration must be a number, not {self.bias}")
 
     def probability(self, value: Any) -> Any:
         """Values (any shape) -> probabilities in [0, 1], same shape and precision."""
@@ -73,6 +76,10 @@ class Calibration:
             raise ValueError(
                 f"the display threshold must be in [0, 1], not {self.display_threshold}"
             )
+        if not 0 <= self.extent < math.inf:
+            raise ValueError(f"the extent must be a number of at least 0, not {self.extent}")
+        if not 0 < self.prevalence < 1:
+            raise ValueError(f"the prevalence must lie between 0 and 1, not {self.prevalence}")
         shown_from = max(self.display_threshold, self.rule_out)
         object.__setattr__(self, "display_threshold", shown_from)
 

@@ -12,112 +12,62 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from detector.model.architecture import Architecture
-from detector.model.calibration import Calibration
+from detector.model.config import (
+    CONFIG_FILE,
+    MODEL_FILE,
+    ModelConfig,
+    WeightsError,
+    read_config,
+    read_regular_file,
+)
 from detector.model.ood import OodModel
+from detector.model.self_check import answer_of_network
 
 if TYPE_CHECKING:
     import torch
 
     from detector.model.network import EvidenceNetwork
 
-FORMAT = 4
-MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 _OOD, _OOD_BEFORE_4 = "ood.direction", "scope.direction"  # names of its tensor
-
-
-class WeightsError(ValueError):
-    """A weights folder that cannot be used; the sentence says why."""
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """``config.json``. ``input_size``: the film's longest side for the network, in pixels."""
-
-    version: str
-    architecture: Architecture
-    input_size: int
-    calibration: Calibration
-    ood_zero: float
-    ood_threshold: float
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.ood_zero < self.ood_threshold:
-            raise ValueError("the OOD threshold must lie beyond its zero")
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            "version": self.version,
-            "architecture": asdict(self.architecture),
-            "preprocessing": {"input_size": self.input_size},
-            "calibration": self.calibration.to_dict(),
-            "ood": {"zero": self.ood_zero, "threshold": self.ood_threshold},
-            "provenance": dict(self.provenance),
-            "metrics": dict(self.metrics),
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
-        """Raises WeightsError when the format is another one or a value is missing or wrong."""
-        if values.get("format") == 3:
-            values = _from_format_3(values)
-        if values.get("format") != FORMAT:
-            raise WeightsError(
-                f"{CONFIG_FILE} has format {values.get('format')!r}; this version reads {FORMAT}. "
-                "Install the version of fracture-detector that the weights were made with."
-            )
-        try:
-            return cls(
-                version=str(values["version"]),
-                architecture=Architecture(**values["architecture"]),
-                input_size=int(values["preprocessing"]["input_size"]),
-                calibration=Calibration.from_dict(values["calibration"]),
-                ood_zero=float(values["ood"]["zero"]),
-                ood_threshold=float(values["ood"]["threshold"]),
-                provenance=values.get("provenance", {}),
-                metrics=values.get("metrics", {}),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"{CONFIG_FILE} is incomplete or wrong: {error!r}") from error
-
-
-def _from_format_3(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration of format 3 with the names of format 4; its numbers stay."""
-    renamed = {"film": "image", "place": "location", "floor": "display_threshold"}
-    calibration = {renamed.get(k, k): v for k, v in values.get("calibration", {}).items()}
-    calibration.setdefault("display_threshold", 0.08)  # of weights from before it was fitted
-    scope = values.get("scope", {})
-    ood = {"zero": scope.get("start"), "threshold": scope.get("cut")}
-    return {**values, "format": FORMAT, "calibration": calibration, "ood": ood}
 
 
 @dataclass(frozen=True)
 class Model:
     """A loaded weights folder.
 
-    ``tensors``: the network's arrays by name, as ``arrays_of`` gives them. ``sha256`` is that of
-    ``model.safetensors``.
+    ``tensors``: the network's arrays by name, as ``arrays_of`` gives them. ``sha256``: that of
+    ``model.safetensors``. ``digest``: over network and configuration, the model's identity.
     """
 
     tensors: Mapping[str, np.ndarray] = field(repr=False)
     ood: OodModel
     config: ModelConfig
     sha256: str
+    digest: str = ""
     _building: threading.Lock = field(
         default_factory=threading.Lock, init=False, repr=False, compare=False
     )
+
+    def __post_init__(self) -> None:
+        if not self.digest:  # not read from a folder
+            object.__setattr__(self, "digest", self.config.sealed(self.sha256)["digest"])
+
+    def expect(self, digest: str | None) -> None:
+        """Raise WeightsError unless ``digest`` is this model's, or its first 12 or more digits."""
+        if digest is not None and not (len(digest) >= 12 and self.digest.startswith(digest)):
+            raise WeightsError(
+                f"These weights are not the expected ones: their digest is {self.digest[:12]}, "
+                f"not {digest[:12]}."
+            )
 
     @property
     def network(self) -> EvidenceNetwork:
@@ -147,24 +97,9 @@ def read_weights(folder: str | Path, *, build: bool = True) -> Model:
         WeightsError: a file is missing, damaged, altered since it was written, of another format,
             or a pickle.
     """
-    folder = Path(folder)
-    try:
-        values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        data = (folder / MODEL_FILE).read_bytes()
-    except FileNotFoundError as error:
-        raise WeightsError(
-            f"{folder} is no weights folder: {Path(error.filename).name} is missing. "
-            f"It must hold {MODEL_FILE} and {CONFIG_FILE}."
-        ) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise WeightsError(
-            f"{CONFIG_FILE} or {MODEL_FILE} in {folder} cannot be read: {error}"
-        ) from error
-    if not isinstance(values, dict):
-        raise WeightsError(f"{CONFIG_FILE} is not a JSON object")
-    config = ModelConfig.from_dict(values)
-    digest = hashlib.sha256(data).hexdigest()
-    if values.get("sha256") != digest:
+    config, sha256, digest = read_config(folder)
+    data = read_regular_file(Path(folder) / MODEL_FILE)
+    if hashlib.sha256(data).hexdigest() != sha256:
         raise WeightsError(
             f"{MODEL_FILE} is not the file that {CONFIG_FILE} was written with "
             "(its sha256 differs). Download both again."
@@ -184,10 +119,21 @@ def read_weights(folder: str | Path, *, build: bool = True) -> Model:
         )
     except KeyError as error:
         raise WeightsError(f"{MODEL_FILE} does not hold this architecture: {error}") from error
-    model = Model(tensors, ood, config, digest)
+    _refuse_empty({**tensors, name: ood.direction})
+    model = Model(tensors, ood, config, sha256, digest)
     if build:
         model.network  # noqa: B018 -- built now, for its errors
     return model
+
+
+def _refuse_empty(tensors: Mapping[str, np.ndarray]) -> None:
+    """Raise WeightsError for numbers that no training gives."""
+    for name, value in tensors.items():
+        if not np.isfinite(value).all():
+            raise WeightsError(f"{MODEL_FILE} holds what is no number, in {name}.")
+    kernels = [value for value in tensors.values() if is_halved(value)]
+    if not any(value.any() for value in kernels):
+        raise WeightsError(f"{MODEL_FILE} holds an empty network: all its weights are zero.")
 
 
 def _build(
@@ -208,7 +154,7 @@ def _build(
             name: torch.tensor(value, dtype=expected[name].dtype)
             for name, value in tensors.items()
         })
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{MODEL_FILE} does not hold this architecture: {error}") from error
     if ood.direction.shape != (network.embedding_size,):
         raise WeightsError(f"{MODEL_FILE} holds an OOD check of another architecture.")
@@ -220,24 +166,28 @@ def write_weights(
 ) -> None:
     """Write a weights folder. Convolutions are stored in half precision, statistics in full.
 
+    ``config.json`` gets the network's answer to the built-in picture, and the digest.
+
     Raises:
         OSError: the disk is full or cannot be written; weights that were there stay as they were.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     data = pack(network, ood)
-    digest = hashlib.sha256(data).hexdigest()
-    _replace({folder / MODEL_FILE: data, folder / CONFIG_FILE: _config_text(config, digest)})
+    tensors = load(data)
+    del tensors[_OOD]
+    config = replace(config, self_check=answer_of_network(_build(tensors, ood, config)))
+    sha256 = hashlib.sha256(data).hexdigest()
+    _replace({folder / MODEL_FILE: data, folder / CONFIG_FILE: _config_text(config, sha256)})
 
 
-def write_config(folder: Path, config: ModelConfig, sha256: str) -> None:
+def write_config(folder: str | Path, config: ModelConfig, sha256: str) -> None:
     """Write ``config.json`` for a model file with this digest."""
     _replace({Path(folder) / CONFIG_FILE: _config_text(config, sha256)})
 
 
 def _config_text(config: ModelConfig, sha256: str) -> bytes:
-    values = {**config.to_dict(), "sha256": sha256}
-    return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(config.sealed(sha256), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _replace(files: Mapping[Path, bytes]) -> None:

@@ -60,7 +60,7 @@ def test_a_stopped_run_goes_on_and_reads_no_film_twice(archive, reader, tmp_path
     more = [phantom_file(tmp_path / "more.png", 11), *names]
     list(score_archive(more, out, Counting(reader), form=form, part_films=2))
     assert asked == [more[0], *names[6:]]
-    finished = PartFolder(out, form).finished(reader.model.sha256[:12])
+    finished = PartFolder(out, form).finished(reader.model.digest[:12])
     assert finished == {name: "broken" not in name for name in more}
     assert list(score_archive(more, out, Counting(reader), form=form)) == []
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
@@ -73,11 +73,11 @@ def test_two_models_or_formats_do_not_share_a_folder(archive, reader, tmp_path, 
         PartFolder(tmp_path, form).finished("0" * 12)
     other = FORMATS[FORMATS.index(form) - 1]
     with pytest.raises(ContinueError, match=f"format {form}"):
-        PartFolder(tmp_path, other).finished(reader.model.sha256[:12])
+        PartFolder(tmp_path, other).finished(reader.model.digest[:12])
     (path,) = tmp_path.iterdir()
     path.write_bytes(b"something else\n")
     with pytest.raises(ContinueError, match="cannot be continued"):
-        PartFolder(tmp_path, form).finished(reader.model.sha256[:12])
+        PartFolder(tmp_path, form).finished(reader.model.digest[:12])
 
 
 def test_a_part_that_cannot_be_written_leaves_nothing(archive, reader, tmp_path, monkeypatch):

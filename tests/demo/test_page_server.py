@@ -97,7 +97,7 @@ def post(path: str, body: bytes, kind: str = "application/json"):
 
 def test_the_model_endpoint(detector: FractureDetector):
     client = Client(page_address(), verbose=False)
-    assert client.predict(api_name="/model")["sha256"] == detector.model.sha256
+    assert client.predict(api_name="/model")["sha256"] == detector.model.digest
 
 
 SECRETS = ("/etc/passwd", str(Path(__file__).resolve()), "../../../../etc/passwd",

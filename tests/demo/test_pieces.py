@@ -424,7 +424,7 @@ def test_a_folder_that_is_not_fracatlas_is_refused_with_a_sentence(tmp_path, cap
 def test_the_model_describes_itself_in_json(detector):
     facts = model_facts(detector)
     assert json.loads(json.dumps(facts)) == facts
-    assert facts["sha256"] == detector.model.sha256 and facts["operating_points"]["rule_in"] > 0
+    assert facts["sha256"] == detector.model.digest and facts["operating_points"]["rule_in"] > 0
 
 
 def test_the_page_and_the_api_say_in_what_the_network_runs(detector):
@@ -456,7 +456,7 @@ def test_the_command_line(monkeypatch, capsys):
     assert vars(chosen) == {
         "host": "0.0.0.0", "port": 1234, "model": "user/model", "mcp": True,
         "allow_host": ["films.example.org"],
-        "engine": "torch", "precision": "bfloat16",
+        "engine": "torch", "precision": "bfloat16", "digest": None,
     }  # fmt: skip
     monkeypatch.setenv("FRACTURE_USER", "reader")
     with pytest.raises(SystemExit):

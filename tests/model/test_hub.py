@@ -77,7 +77,7 @@ from detector.model.hub import push_to_hub
 from detector.phantom import random_phantom
 said = {"address": push_to_hub(sys.argv[1], "user/limbs")}
 detector = FractureDetector.from_pretrained("user/limbs")
-said["sha256"] = detector.model.sha256
+said["sha256"] = detector.model.digest
 said["reading"] = detector.predict(random_phantom(0).pixels).to_dict()
 try:
     FractureDetector.from_pretrained("user/nothing")
@@ -101,7 +101,7 @@ def test_pushed_weights_are_read_back_from_the_hub(
     assert said["address"].endswith(stand_in.revision("models/user/limbs"))
     # The model goes as LFS, the text files inside the commit.
     assert sum(request.startswith("PUT /lfs/") for request in stand_in.requests) == 1
-    assert said["sha256"] == detector.model.sha256
+    assert said["sha256"] == detector.model.digest
     assert said["reading"]["decision"] == detector.predict(random_phantom(0).pixels).decision
     assert "user/nothing" in said["nothing"] and "no such model" in said["nothing"]
 

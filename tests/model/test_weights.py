@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import pickle
 import shutil
 import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +45,19 @@ def folder(tiny_weights: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_weights, tmp_path / "weights"))
 
 
-def alter(folder: Path, change: Callable[[dict], None]) -> None:
-    """Change ``config.json``."""
+def alter(folder: Path, change: Callable[[dict], None], *, seal: bool = True) -> None:
+    """Change ``config.json``, as somebody would who also computes its digest anew."""
     values = json.loads((folder / CONFIG_FILE).read_text())
     change(values)
+    if seal:
+        values["digest"] = json_digest(values)
     (folder / CONFIG_FILE).write_text(json.dumps(values))
+
+
+def json_digest(values: dict) -> str:
+    covered = {name: value for name, value in values.items() if name != "digest"}
+    text = json.dumps(covered, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def replace_model(folder: Path, data: bytes) -> None:
@@ -60,7 +70,7 @@ def test_what_was_written_comes_back(tmp_path: Path) -> None:
     model = tiny_model(3)
     write_weights(tmp_path, model.network, model.ood, model.config)
     read = read_weights(tmp_path)
-    assert read.config == model.config
+    assert replace(read.config, self_check={}) == model.config and read.config.self_check
     assert read.sha256 == hashlib.sha256((tmp_path / MODEL_FILE).read_bytes()).hexdigest()
     assert np.array_equal(read.ood.direction, model.ood.direction) and not read.network.training
     theirs = read.network.state_dict()
@@ -99,6 +109,7 @@ def test_weights_of_format_3_are_read_with_the_same_numbers(folder: Path) -> Non
         calibration[old] = calibration.pop(new)
     ood = values.pop("ood")
     values |= {"format": 3, "scope": {"start": ood["zero"], "cut": ood["threshold"]}}
+    del values["digest"]  # that came with format 4
     (folder / CONFIG_FILE).write_text(json.dumps(values))
     read = read_weights(folder)
     assert read.config == expected.config
@@ -139,7 +150,18 @@ def test_a_config_that_is_no_json_object_is_refused(folder: Path, text: bytes) -
         (lambda v: v["preprocessing"].update(input_size="large"), "incomplete or wrong"),
         (lambda v: v["architecture"].update(stride=5), "stride must be 8 or 16"),
         (lambda v: v["architecture"].update(channels=24), "does not hold this architecture"),
+        (lambda v: v["architecture"].update(channels=-1), "does not hold this architecture"),
         (lambda v: v["architecture"].update(backbone="hf-hub:someone/else"), "not known here"),
+        (lambda v: v["preprocessing"].update(input_size=0), "input size"),
+        (lambda v: v["preprocessing"].update(input_size=96.5), "whole number"),
+        (lambda v: v["preprocessing"].update(input_size=10**9), "input size"),
+        (lambda v: v["calibration"].update(rule_in=math.nan), "no number"),
+        (lambda v: v["calibration"].update(extent=-1), "extent"),
+        (lambda v: v["calibration"].update(prevalence=0), "prevalence"),
+        (lambda v: v["calibration"]["image"].update(bias=math.inf), "no number"),
+        (lambda v: v["ood"].update(threshold=math.inf), "no number"),
+        (lambda v: v["self_check"].update(logit="high"), "incomplete or wrong"),
+        (lambda v: v.update(self_check=[1]), "incomplete or wrong"),
     ],
 )
 @readers
@@ -229,3 +251,102 @@ def test_a_full_disk_leaves_the_weights_that_were_there(
 def test_config_survives_json() -> None:
     config = tiny_model().config
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+# Digest, ranges and the pinned answer
+
+
+@readers
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v["calibration"].update(rule_out=0.3, rule_in=0.99),
+        lambda v: v["metrics"].update(val={"films": 1}),
+        lambda v: v.update(note="added"),
+        lambda v: v.update(digest="0" * 64),
+        lambda v: v["preprocessing"].update(input_size=128),
+    ],
+    ids=["thresholds", "figures", "more", "digest", "size"],
+)
+def test_an_altered_configuration_is_refused(folder: Path, change, read) -> None:
+    alter(folder, change, seal=False)
+    with pytest.raises(WeightsError, match="altered since it was written"):
+        read(folder)
+
+
+def test_order_and_spaces_of_the_configuration_do_not_matter(folder: Path) -> None:
+    before = read_weights(folder).digest
+    values = json.loads((folder / CONFIG_FILE).read_text())
+    (folder / CONFIG_FILE).write_text(json.dumps(dict(reversed(values.items())), indent=7))
+    assert read_weights(folder).digest == before == values["digest"]
+
+
+def test_the_digest_covers_network_and_configuration(folder: Path) -> None:
+    model = read_weights(folder)
+    other = replace(model, config=replace(model.config, version="another"), digest="")
+    third = replace(model, sha256="1" * 64, digest="")
+    assert len({model.digest, other.digest, third.digest}) == 3
+
+
+def test_weights_of_before_an_entry_was_added_keep_their_digest(folder: Path) -> None:
+    alter(folder, lambda v: v["architecture"].pop("temperature"))
+    stored = json.loads((folder / CONFIG_FILE).read_text())["digest"]
+    assert read_weights(folder).digest == stored
+
+
+def test_weights_without_a_digest_load_and_the_log_says_so(folder: Path, caplog) -> None:
+    def as_before(values: dict) -> None:
+        del values["digest"], values["self_check"]
+
+    alter(folder, as_before, seal=False)
+    assert len(read_weights(folder).digest) == 64
+    FractureDetector.from_pretrained(folder)
+    assert "has no digest" in caplog.text and "no pinned answer" in caplog.text
+
+
+def test_only_the_expected_weights_are_taken(folder: Path) -> None:
+    digest = read_weights(folder).digest
+    for expected in (digest, digest[:12]):
+        detector = FractureDetector.from_pretrained(folder, digest=expected)
+        assert detector.predict(np.eye(64)).model["sha256"] == digest[:12]
+    alter(folder, lambda v: v["calibration"].update(rule_in=0.99))  # by a forger who seals it anew
+    for expected in (digest, digest[:11], ""):
+        with pytest.raises(WeightsError, match="not the expected ones"):
+            FractureDetector.from_pretrained(folder, digest=expected)
+
+
+@readers
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_are_refused(folder: Path, value: float, read) -> None:
+    tensors = load((folder / MODEL_FILE).read_bytes())
+    tensors["evidence.weight"].view(-1)[3] = value
+    replace_model(folder, save(tensors))
+    with pytest.raises(WeightsError, match="no number, in evidence.weight"):
+        read(folder)
+
+
+@readers
+def test_weights_that_are_all_zero_are_refused(folder: Path, read) -> None:
+    tensors = load((folder / MODEL_FILE).read_bytes())
+    replace_model(folder, save({
+        name: torch.zeros_like(value) if value.ndim > 1 else value
+        for name, value in tensors.items()
+    }))
+    with pytest.raises(WeightsError, match="all its weights are zero"):
+        read(folder)
+
+
+@pytest.mark.parametrize("name", [MODEL_FILE, CONFIG_FILE])
+def test_a_pipe_in_a_files_place_is_refused_and_does_not_hang(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(WeightsError, match=f"{name}.*no regular file"):
+        read_weights(folder)
+
+
+@pytest.mark.parametrize("engine", ["torch", "auto"])
+def test_a_network_that_misses_its_pinned_answer_is_refused(folder: Path, engine: str) -> None:
+    FractureDetector.from_pretrained(folder, engine=engine)
+    alter(folder, lambda v: v["self_check"].update(logit=v["self_check"]["logit"] + 0.5))
+    with pytest.raises(WeightsError, match=r"pinned answer .*\(logit\)"):
+        FractureDetector.from_pretrained(folder, engine=engine)

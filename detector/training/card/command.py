@@ -20,7 +20,14 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from detector.model.hub import CARD_FILE
-from detector.model.weights import CONFIG_FILE, ModelConfig, WeightsError, write_config
+from detector.model.self_check import answer_of_network
+from detector.model.weights import (
+    MODEL_FILE,
+    ModelConfig,
+    read_config,
+    read_weights,
+    write_config,
+)
 from detector.training.card import results, saliency, text
 from detector.training.card.figures import write_figures
 from detector.training.card.limitations import limitations
@@ -31,24 +38,21 @@ from detector.training.data.records import SPLITS
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
 
-def read_config(folder: Path) -> tuple[ModelConfig, str]:
-    """``config.json`` and the sha256 that it gives for its model file.
-
-    Raises:
-        WeightsError: it is missing, damaged or of another version.
-    """
-    try:
-        values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        return ModelConfig.from_dict(values), str(values.get("sha256", ""))
-    except (OSError, ValueError, AttributeError) as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise WeightsError(f"{CONFIG_FILE} in {folder} cannot be read: {error}") from error
+def renew_config(folder: Path) -> None:
+    """Write ``config.json`` as this version does: with the network's answer to the built-in
+    picture, and the sentences on limitations worded anew from its test figures."""
+    config, sha256, _ = read_config(folder)
+    if not config.self_check and (folder / MODEL_FILE).is_file():
+        config = replace(config, self_check=answer_of_network(read_weights(folder).network))
+    if "test" in config.metrics:
+        sentences = limitations(config.metrics["test"])
+        config = replace(config, metrics={**config.metrics, "limitations": sentences})
+    write_config(folder, config, sha256)
 
 
 def write_card(folder: Path) -> None:
     """Write the card and its drawings into a weights folder, from its ``config.json``."""
-    config, sha256 = read_config(folder)
+    config, sha256, _ = read_config(folder)
     split, figures = results.shown(config.metrics)
     write_figures(folder, figures)
     if tables := saliency.tables(split, figures):
@@ -63,22 +67,12 @@ def keep_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     A split's figures join those that it has (``evaluate`` and ``saliency`` each measure a part).
     Any other entry takes the place of the one before.
     """
-    config, sha256 = read_config(folder)
+    config, sha256, _ = read_config(folder)
     kept = dict(config.metrics)
     for name, value in metrics.items():
         kept[name] = {**kept.get(name, {}), **value} if name in SPLITS else value
     write_config(folder, replace(config, metrics=kept), sha256)
     write_card(folder)
-
-
-def renew_sentences(folder: Path) -> None:
-    """Write the sentences on limitations anew in ``config.json``, from its test figures."""
-    config, sha256 = read_config(folder)
-    if "test" not in config.metrics:
-        return
-    metrics = {**config.metrics, "limitations": limitations(config.metrics["test"])}
-    if metrics != config.metrics:
-        write_config(folder, replace(config, metrics=metrics), sha256)
 
 
 def write_results(readme: Path, config: ModelConfig) -> None:
@@ -160,6 +154,7 @@ def _identity(config: ModelConfig, sha256: str) -> Iterator[tuple[str, str]]:
     for name in ("trained", "commit", "data_sha256"):
         if name in config.provenance:
             yield name.replace("_", " "), f"`{config.provenance[name]}`"
+    yield "sha256 of network and configuration", f"`{config.sealed(sha256)['digest']}`"
     yield "sha256 of `model.safetensors`", f"`{sha256}`"
     yield "network", (f"{architecture.backbone}, evidence map of stride {architecture.stride}, "
                       f"{architecture.channels} channels")
@@ -276,7 +271,7 @@ def main(argv: list[str] | None = None) -> int:
                         help="also put the results table into FILE, between its two comments")
     arguments = parser.parse_args(argv)
     try:
-        renew_sentences(arguments.weights)
+        renew_config(arguments.weights)
         write_card(arguments.weights)
         if arguments.readme:
             write_results(arguments.readme, read_config(arguments.weights)[0])
