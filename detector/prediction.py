@@ -13,10 +13,14 @@ from detector.explain.overlay import overlay as paint
 from detector.explain.overlay import to_grey8
 from detector.explain.regions import Region, draw_regions
 from detector.io.radiograph import Radiograph
-from detector.model.calibration import Calibration
+from detector.model.calibration import Calibration, Decision
 from detector.model.ood import ScopeCheck
 
 FRACTURED, NOT_FRACTURED = "fractured", "not fractured"
+NOWHERE = (
+    "The probability is high, but no place on the film stands out. Without a place to look at the "
+    "answer is uncertain."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,10 @@ class Prediction:
 
     @property
     def warnings(self) -> tuple[str, ...]:
+        """Sentences: what was odd about the film's file, and about this reading of it."""
+        likely = self.probability >= self.calibration.rule_in
+        if likely and not self.regions and self.decision == Decision.UNCERTAIN:
+            return (*self.film.warnings, NOWHERE)
         return self.film.warnings
 
     @cached_property
@@ -118,7 +126,10 @@ class Prediction:
             },
             "film": {
                 "width": self.film.width, "height": self.film.height,
-                **({"missing": self.film.missing} if self.film.missing else {}),
+                **{
+                    name: self.film.facts[name]
+                    for name in ("missing", "pixel_aspect") if name in self.film.facts
+                },
             },
             "warnings": list(self.warnings),
             "method": self.method,

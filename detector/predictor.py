@@ -22,8 +22,11 @@ from detector.explain.methods import DEFAULT, method_name
 from detector.explain.regions import find_regions
 from detector.io.radiograph import Limits, Radiograph, Source, load_radiograph
 from detector.model import self_check
+from detector.model.calibration import Decision
+from detector.model.header_scope import header_objection
 from detector.model.hub import resolve_weights
 from detector.model.letterbox import Letterbox
+from detector.model.ood import ScopeCheck
 from detector.model.weights import Model, WeightsError, read_weights
 from detector.prediction import Prediction
 
@@ -155,7 +158,7 @@ class FractureDetector:
                 yield result
 
     def _read(self, film: Radiograph, method: str = DEFAULT) -> Prediction:
-        letterbox = Letterbox.fit(film.height, film.width, self.config.input_size)
+        letterbox = Letterbox.fit(film.height, film.width, self.config.input_size, film.aspect)
         canvas = letterbox.apply(film.pixels)
         output = self.engine.run(canvas)
         calibration = self.config.calibration
@@ -164,9 +167,13 @@ class FractureDetector:
         scope = self.model.ood.check(
             output.embedding, canvas[:rows, :cols], float(film.facts.get("colourfulness", 0.0))
         )
+        if objection := header_objection(film.facts):
+            scope = ScopeCheck(False, max(scope.score, 2.0), objection)
         decision = calibration.decide(probability, scope.in_scope)
-        clear = decision not in ("fracture likely", "uncertain")
+        clear = decision not in (Decision.FRACTURE_LIKELY, Decision.UNCERTAIN)
         regions = () if clear else find_regions(output.evidence, letterbox, calibration)
+        if not regions and decision == Decision.FRACTURE_LIKELY:
+            decision = Decision.UNCERTAIN  # nobody could look whether it is one
         heat = grad_cam_heat(output.evidence, letterbox, calibration)
         if method != DEFAULT:
             relative = self._other_methods().explain(canvas, letterbox, method)

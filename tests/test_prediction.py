@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ from detector.io.radiograph import load_radiograph
 from detector.model.letterbox import Letterbox
 from detector.model.ood import ScopeCheck
 from detector.prediction import Prediction
-from detector.report.results import record, row, text
+from detector.report.results import OverlayFolder, record, row, text
 from tests.support.tiny import CALIBRATION
 
 
@@ -93,3 +95,10 @@ def test_a_film_that_is_not_whole_says_so_in_every_form(prediction: Prediction) 
     assert text("a.jpg", partial).startswith("a.jpg: fracture likely (4.8 % of the film is missing")
     assert row(record("a.jpg", partial))["warnings"] == "Cut."
     assert "missing" not in text("a.jpg", prediction)
+
+
+def test_an_overlay_on_disk_has_square_pixels(prediction: Prediction, tmp_path: Path) -> None:
+    facts = {**prediction.film.facts, "pixel_aspect": 2.0}
+    oblong = replace(prediction, film=replace(prediction.film, facts=facts))
+    file = OverlayFolder(tmp_path, ["a.dcm"]).write("a.dcm", oblong)
+    assert cv2.imread(str(file)).shape == (240, 90, 3)

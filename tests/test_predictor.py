@@ -14,7 +14,8 @@ import pytest
 from detector import FractureDetector, Prediction, Radiograph, RadiographError, WeightsError
 from detector.engines.base import EngineOutput
 from detector.model.weights import Model
-from detector.phantom import draw_phantom
+from detector.phantom import draw_phantom, random_phantom
+from tests.support import odd_films as odd
 from tests.support.tiny import tiny_model
 
 
@@ -162,3 +163,78 @@ def test_the_shipped_model_reads_a_phantom(detector: FractureDetector) -> None:
     assert 0 <= prediction.probability <= 1
     assert prediction.heatmap.shape == (512, 416)
     assert prediction.model["sha256"] == detector.model.digest[:12]
+
+
+def _spread_out(logit: float) -> FractureDetector:
+    """Says that there is a fracture, and of no place that it is there."""
+
+    class Nowhere(_Engine):
+        def run(self, canvas: np.ndarray) -> EngineOutput:
+            output = super().run(canvas)
+            return replace(output, evidence=np.full_like(output.evidence, -6.0))
+
+    model = tiny_model()
+    return FractureDetector(model, Nowhere(model, logit))
+
+
+def test_nothing_is_likely_without_a_place_to_look_at():
+    film = _films(1)[0]
+    somewhere, nowhere = _told(8.0).predict(film), _spread_out(8.0).predict(film)
+    assert somewhere.decision == "fracture likely" and somewhere.regions
+    assert somewhere.warnings == ()
+    assert nowhere.probability == somewhere.probability
+    assert nowhere.decision == "uncertain" and not nowhere.regions
+    assert "no place on the film stands out" in nowhere.warnings[0]
+    assert nowhere.to_dict()["warnings"] == list(nowhere.warnings)
+
+
+def test_a_film_of_oblong_pixels_is_read_as_the_square_one(detector):
+    """Every second row of a film, said to be twice as high: the same answer, in its own pixels."""
+    film = random_phantom(6, fractured=True).pixels
+    rows = (film[::2] + film[1::2]) / 2
+
+    def read(**spacing: list[float]) -> Prediction:
+        stored = np.rint(rows * 4095).astype(np.uint16)
+        window = {"BitsStored": 12, "WindowCenter": 2048, "WindowWidth": 4096}
+        return detector.predict(odd.dicom(stored, **window, **spacing))
+
+    whole, oblong, squashed = detector.predict(film), read(PixelSpacing=[0.2, 0.1]), read()
+    assert oblong.film.aspect == oblong.to_dict()["film"]["pixel_aspect"] == 2
+    assert oblong.probability == pytest.approx(whole.probability, abs=0.02)
+    assert abs(squashed.probability - whole.probability) > 0.02
+    assert oblong.heatmap.shape == rows.shape and oblong.overlay().shape == (*rows.shape, 3)
+    box, square = oblong.regions[0], whole.regions[0]
+    wanted = square.x, square.y / 2, square.width, square.height / 2
+    assert (box.x, box.y, box.width, box.height) == pytest.approx(wanted, abs=8)
+
+
+@pytest.mark.parametrize("modality", ["CT", "MR", "US", "NM", "PT", "MG", "IO", "PX", "FOO"])
+def test_another_modality_is_out_of_scope_by_its_header(modality: str):
+    told = _told(8.0)
+    assert told.predict(odd.dicom(odd.grey(), Modality="DX")).decision == "fracture likely"
+    prediction = told.predict(odd.dicom(odd.grey(), Modality=modality))
+    assert prediction.decision == "out of scope" and prediction.regions == ()
+    assert "no plain X-ray film" in prediction.scope.reason and prediction.scope.score > 1
+    assert "FOO" not in prediction.scope.reason
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+@pytest.mark.parametrize(
+    "part", ["CHEST", "SKULL", "CSPINE", "L-SPINE", "Lumbar spine", "ABDOMEN", "BREAST", "RIBS",
+             "CHEST PA"]
+)  # fmt: skip
+def test_a_body_part_that_is_no_limb_is_out_of_scope_by_its_header(part: str):
+    prediction = _told(8.0).predict(odd.dicom(odd.grey(), BodyPartExamined=part))
+    assert prediction.decision == "out of scope"
+    assert "shows no limb" in prediction.scope.reason
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+@pytest.mark.parametrize(
+    ("part", "modality"),
+    [("", ""), ("WRIST", "CR"), ("Femur head", "DR"), ("DOE^JANE", "RG"), ("SHOULDER CHEST", "RF"),
+     ("PELVIS", "XA"), ("", "SC"), ("", "OT")],
+)  # fmt: skip
+def test_limbs_and_unknown_words_stay_in_scope(part: str, modality: str):
+    film = odd.dicom(odd.grey(), BodyPartExamined=part, Modality=modality)
+    assert _told(8.0).predict(film).decision == "fracture likely"

@@ -12,6 +12,7 @@ from detector import FractureDetector
 from detector.bulk.archive import fetched
 from detector.bulk.rows import Rows
 from detector.errors import RadiographError
+from detector.explain.overlay import square_pixels
 from detector.prediction import Prediction
 from detector.report.file_names import free_name, picture_stem
 
@@ -100,7 +101,8 @@ def _readings(
 
 def thumbnail(prediction: Prediction) -> bytes:
     """The film with its heatmap and regions as JPEG, the longest side at most ``THUMBNAIL``."""
-    painted = cv2.cvtColor(prediction.overlay(boxes=True), cv2.COLOR_RGB2BGR)
+    painted = square_pixels(prediction.overlay(boxes=True), prediction.film.aspect)
+    painted = cv2.cvtColor(painted, cv2.COLOR_RGB2BGR)
     scale = THUMBNAIL / max(painted.shape[:2])
     if scale < 1:
         size = [max(1, round(side * scale)) for side in painted.shape[1::-1]]

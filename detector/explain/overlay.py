@@ -23,6 +23,16 @@ def to_grey8(pixels: np.ndarray) -> np.ndarray:
     return cv2.convertScaleAbs(pixels, alpha=255.0)
 
 
+def square_pixels(picture: np.ndarray, aspect: float) -> np.ndarray:
+    """A picture (H, W) or (H, W, 3) of pixels ``aspect`` times as high as wide -> one of square
+    pixels, enlarged in the side that lacks some."""
+    if aspect == 1:
+        return picture
+    height, width = picture.shape[:2]
+    size = (round(width * max(1, 1 / aspect)), round(height * max(1, aspect)))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+
+
 def overlay(
     grey: np.ndarray,
     heat: Heat,

@@ -30,6 +30,7 @@ from detector.errors import (
 from detector.io.codecs import decode_compressed, syntax_name
 from detector.io.dicom_header import OVERLAY_BIT, read_header
 from detector.io.dicom_intensity import eight_bits, grey_levels, numbers
+from detector.io.dicom_words import words
 from detector.io.intensity import from_uint8
 from detector.io.limits import Limits
 from detector.io.log_filter import silence
@@ -39,23 +40,9 @@ silence(name for name in logging.root.manager.loggerDict if name.startswith("pyd
 
 UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 
-# Only the standard's own words are repeated: a free text in such a field could name a patient.
-_WORDS = {
-    "Modality": frozenset({"CR", "DX", "DR", "RG", "XA", "RF", "PX", "IO", "MG", "OT", "SC", "CT",
-                           "MR", "US", "NM", "PT", "XC", "ES", "SEG"}),
-    "BodyPartExamined": frozenset({
-        "ANKLE", "ARM", "CALCANEUS", "CHEST", "CLAVICLE", "ELBOW", "EXTREMITY", "FEMUR", "FINGER",
-        "FOOT", "FOREARM", "HAND", "HEEL", "HIP", "HUMERUS", "KNEE", "LEG", "LOWERLIMB", "PATELLA",
-        "PELVIS", "RADIUS", "SCAPULA", "SHOULDER", "SKULL", "SPINE", "THUMB", "TIBIA", "TOE",
-        "ULNA", "UPPERLIMB", "WRIST", "ABDOMEN", "CSPINE", "LSPINE", "TSPINE", "RIB", "STERNUM",
-        "HAND AND WRIST", "LOWER LEG", "UPPER ARM", "THIGH", "TIBIA FIBULA", "RADIUS ULNA",
-    }),
-    "ViewPosition": frozenset({"AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LAT", "LATERAL",
-                               "OBL", "OBLIQUE", "AXIAL", "TAN", "CC", "MLO"}),
-    "Laterality": frozenset({"L", "R", "U", "B"}),
-}  # fmt: skip
-
-
+_SPACINGS = (
+    "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"
+)  # fmt: skip
 # Presentation LUT shape -> the photometric interpretation that it goes with (PS3.3, C.8.11.1).
 _SHAPES = {"IDENTITY": "MONOCHROME2", "INVERSE": "MONOCHROME1"}
 
@@ -132,8 +119,10 @@ def _read_pixels(dataset: Dataset, stored_as: UID, limits: Limits, frame: int | 
         "transfer_syntax": syntax_name(stored_as),
         "frames": frames,
         "frame": chosen,
-        **_words(dataset),
+        **words(dataset),
     }
+    if (aspect := pixel_aspect(dataset)) != 1:
+        facts["pixel_aspect"] = aspect
     if dataset.get("PresentationIntentType") == "FOR PROCESSING":
         warnings.append(
             "The file is raw detector data, not meant for reading; use the processed film."
@@ -216,6 +205,21 @@ def _decode(dataset: Dataset, frame: int, frames: int, limits: Limits) -> np.nda
         ) from None
 
 
+def pixel_aspect(dataset: Dataset) -> float:
+    """Height of a pixel over its width; 1 for square ones and where the header does not say.
+
+    The first that is there of PixelSpacing, ImagerPixelSpacing, NominalScannedPixelSpacing and
+    PixelAspectRatio, each vertical then horizontal (PS3.3, 10.7.1.3 and C.7.6.3.1.7).
+    """
+    for keyword in _SPACINGS:
+        pair = numbers(dataset, keyword)
+        if len(pair) == 2 and min(pair) > 0:
+            aspect = pair[0] / pair[1]
+            # Nearer to square than this is rounding; farther from it than this, an error.
+            return round(aspect, 4) if 1.01 < max(aspect, 1 / aspect) <= 10 else 1.0
+    return 1.0
+
+
 def _whole(dataset: Dataset, keyword: str, default: int = 0) -> int:
     found = numbers(dataset, keyword)
     return int(found[0]) if found and abs(found[0]) < 2**31 else default
@@ -224,23 +228,3 @@ def _whole(dataset: Dataset, keyword: str, default: int = 0) -> int:
 def _known(photometric: str) -> str:
     known = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB")
     return photometric if photometric in known or photometric.startswith("YBR_") else "other"
-
-
-def _words(dataset: Dataset) -> dict[str, str]:
-    """Modality, body part, view and side, where the file uses the standard's own words."""
-    found = {}
-    names = (
-        ("modality", "Modality", "Modality"),
-        ("body_part", "BodyPartExamined", "BodyPartExamined"),
-        ("view", "ViewPosition", "ViewPosition"),
-        ("laterality", "ImageLaterality", "Laterality"),
-        ("laterality", "Laterality", "Laterality"),
-    )
-    for name, keyword, words in names:
-        try:
-            word = str(dataset.get(keyword) or "").strip().upper()
-        except Exception:
-            continue
-        if word in _WORDS[words]:
-            found.setdefault(name, word)
-    return found

@@ -41,7 +41,8 @@ class Radiograph:
             `height` (as stored, before an EXIF turn), `colourfulness` (0 for grey), and for
             DICOM `window`, `windows`, `frames`, `frame`, `transfer_syntax`, `modality`,
             `body_part`, `view`, `laterality`. Of a film that is not whole, `missing`: the share of
-            it that its file lacks, in (0, 1]. Never patient data.
+            it that its file lacks, in (0, 1]. Where pixels are not square, `pixel_aspect`: their
+            height over their width. Never patient data.
         warnings: sentences about what was odd and how it was handled.
     """
 
@@ -63,6 +64,11 @@ class Radiograph:
     def missing(self) -> float:
         """The share of the film that its file lacks, in [0, 1]; 0 for a whole film."""
         return float(self.facts.get("missing", 0.0))
+
+    @property
+    def aspect(self) -> float:
+        """Height of a pixel over its width; 1 for square pixels, as of every picture file."""
+        return float(self.facts.get("pixel_aspect", 1.0))
 
     @cached_property
     def digest(self) -> str:

@@ -23,7 +23,8 @@ class Letterbox:
     """Where a film (``height``, ``width``) lies in the network's canvas.
 
     ``scale``: network pixels per film pixel, (y, x); ``inner``: the film's size on the canvas;
-    ``canvas``: the canvas' size. All sizes are (height, width).
+    ``canvas``: the canvas' size. All sizes are (height, width). A film whose pixels are not square
+    is square on the canvas: its scales differ.
     """
 
     height: int
@@ -32,10 +33,13 @@ class Letterbox:
     canvas: tuple[int, int]
 
     @classmethod
-    def fit(cls, height: int, width: int, size: int) -> Letterbox:
-        """The letterbox of a film whose longest side becomes ``size`` pixels."""
-        factor = size / max(height, width)
-        inner = (max(1, round(height * factor)), max(1, round(width * factor)))
+    def fit(cls, height: int, width: int, size: int, aspect: float = 1.0) -> Letterbox:
+        """The letterbox of a film whose longest side becomes ``size`` pixels.
+
+        ``aspect``: height of a film pixel over its width.
+        """
+        factor = size / max(height * aspect, width)
+        inner = (max(1, round(height * aspect * factor)), max(1, round(width * factor)))
         canvas = tuple(-(-side // MULTIPLE) * MULTIPLE for side in inner)
         return cls(height, width, inner, canvas)
 
@@ -45,12 +49,11 @@ class Letterbox:
 
     def apply(self, pixels: np.ndarray) -> np.ndarray:
         """Film (H, W) of any dtype -> canvas, same dtype; area-averaged when it shrinks."""
-        shrinks = self.inner[0] < self.height
-        resized = cv2.resize(
-            pixels,
-            (self.inner[1], self.inner[0]),
-            interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
-        )
+        if self.inner[0] < self.height or self.inner[1] < 0.9 * self.width:
+            smaller = min(self.inner[1], self.width), min(self.inner[0], self.height)
+            pixels = cv2.resize(pixels, smaller, interpolation=cv2.INTER_AREA)
+        # Of pixels that are not square, one side may grow while the other shrinks.
+        resized = cv2.resize(pixels, self.inner[::-1], interpolation=cv2.INTER_LINEAR)
         out = np.zeros(self.canvas, dtype=pixels.dtype)
         out[: self.inner[0], : self.inner[1]] = resized
         return out

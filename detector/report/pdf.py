@@ -300,13 +300,14 @@ def _draw_pictures(
         pictures.append((prediction.overlay(), caption))
     height, width = prediction.grey.shape
     half = (WIDTH - 5 * mm) / 2
-    scale = min(half / width, room / height)
-    w, h = width * scale, height * scale
+    aspect = prediction.film.aspect  # the picture is stretched where pixels are not square
+    scale = min(half / width, room / (height * aspect))
+    w, h = width * scale, height * aspect * scale
     for column, (pixels, caption) in enumerate(pictures):
         left = MARGIN + column * (half + 5 * mm) + (half - w) / 2
         canvas.drawImage(_jpeg(pixels), left, top - h, w, h)
         if column:
-            _draw_boxes(canvas, prediction, left, top, scale)
+            _draw_boxes(canvas, prediction, left, top, (scale, scale * aspect))
         label = _paragraph(caption, 7.5, FAINT)
         _, label_height = label.wrap(half, A4[1])
         label.drawOn(canvas, MARGIN + column * (half + 5 * mm), top - h - 1 * mm - label_height)
@@ -314,22 +315,26 @@ def _draw_pictures(
 
 
 def _draw_boxes(
-    canvas: Canvas, prediction: Prediction, left: float, top: float, scale: float
+    canvas: Canvas, prediction: Prediction, left: float, top: float, scale: tuple[float, float]
 ) -> None:
-    """Numbered boxes of the regions: solid from the rule-in point on, dashed below it."""
+    """Numbered boxes of the regions: solid from the rule-in point on, dashed below it.
+
+    ``scale``: points per film pixel, (x, y).
+    """
+    scale_x, scale_y = scale
     canvas.setLineWidth(0.8)
     canvas.setFont("DejaVuSans-Bold", 7)
     for number, region in enumerate(prediction.regions, 1):
-        x, y = left + region.x * scale, top - (region.y + region.height) * scale
+        x, y = left + region.x * scale_x, top - (region.y + region.height) * scale_y
         canvas.setStrokeColor(HexColor("#5fd3ff"))
         canvas.setFillColor(HexColor("#5fd3ff"))
         canvas.setDash(*([] if region.score >= prediction.calibration.rule_in else [3, 2]))
-        canvas.rect(x, y, region.width * scale, region.height * scale)
+        canvas.rect(x, y, region.width * scale_x, region.height * scale_y)
         # Beside the box, or on its other side where the film ends.
-        beside = x + region.width * scale + 1.5
-        if beside + 6 > left + prediction.film.width * scale:
+        beside = x + region.width * scale_x + 1.5
+        if beside + 6 > left + prediction.film.width * scale_x:
             beside = x - 6.5
-        canvas.drawString(beside, y + region.height * scale - 6, str(number))
+        canvas.drawString(beside, y + region.height * scale_y - 6, str(number))
 
 
 def _jpeg(pixels: np.ndarray) -> ImageReader:

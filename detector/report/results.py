@@ -17,6 +17,7 @@ from typing import IO, Any
 import cv2
 
 from detector.errors import RadiographError
+from detector.explain.overlay import square_pixels
 from detector.prediction import Prediction
 from detector.report.file_names import free_name, picture_stem, shown_name, written_name
 
@@ -61,12 +62,13 @@ class OverlayFolder:
             self._paths[film] = folder / f"{name}.png"
 
     def write(self, film: str, prediction: Prediction) -> Path:
-        """Write one overlay at the film's own resolution; returns its path.
+        """Write one overlay at the film's own resolution, in square pixels; returns its path.
 
         Raises:
             OSError: the file cannot be written.
         """
-        painted = cv2.cvtColor(prediction.overlay(boxes=True), cv2.COLOR_RGB2BGR)
+        painted = square_pixels(prediction.overlay(boxes=True), prediction.film.aspect)
+        painted = cv2.cvtColor(painted, cv2.COLOR_RGB2BGR)
         _, data = cv2.imencode(".png", painted)
         self._paths[film].write_bytes(data.tobytes())
         return self._paths[film]

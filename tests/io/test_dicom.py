@@ -369,6 +369,24 @@ def test_what_the_film_shows_is_told_in_the_standards_words() -> None:
     assert told == {"modality": "DX", "body_part": "WRIST", "view": "PA", "laterality": "L"}
 
 
+@pytest.mark.parametrize(
+    "elements, aspect",
+    [
+        ({"PixelSpacing": [0.2, 0.1]}, 2),
+        ({"ImagerPixelSpacing": [0.1, 0.2]}, 0.5),
+        ({"PixelSpacing": [0.1, 0.1], "PixelAspectRatio": [2, 1]}, 1),
+        ({"PixelAspectRatio": [4, 3]}, 1.3333),
+        ({"PixelSpacing": [0.1, 0.1005]}, 1),  # rounded
+        ({"PixelSpacing": [1, 5000]}, 1),  # an error
+        ({"PixelSpacing": [0, 0.1]}, 1),
+        ({}, 1),
+    ],
+)
+def test_the_aspect_of_a_pixel(elements: dict, aspect: float) -> None:
+    film = load_radiograph(odd.dicom(GREY, **elements))
+    assert film.aspect == aspect and ("pixel_aspect" in film.facts) == (aspect != 1)
+
+
 # What is refused
 
 

@@ -106,3 +106,18 @@ def test_boxes_come_back(height: int, width: int, box: list[float]) -> None:
     letterbox = Letterbox.fit(height, width, 448)
     back = letterbox.box_to_film(letterbox.box_to_canvas(np.array(box)))
     np.testing.assert_allclose(back, box, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("aspect", [0.25, 0.5, 2.0, 5.0])
+@pytest.mark.parametrize("shape", [(2880, 2304), (100, 900), (300, 200)])
+def test_pixels_that_are_not_square_are_so_on_the_canvas(shape: tuple, aspect: float) -> None:
+    box = Letterbox.fit(*shape, 448, aspect)
+    assert max(box.inner) == 448
+    assert box.scale[0] / box.scale[1] == pytest.approx(aspect, rel=0.04)
+    film = np.zeros(shape, np.float32)
+    film[shape[0] // 4 : shape[0] // 2, shape[1] // 2 :] = 1
+    canvas = box.apply(film)
+    assert canvas.mean() * canvas.size == pytest.approx(np.prod(box.inner) / 8, rel=0.03)
+    half = np.array([shape[1] // 2, shape[0] // 4, shape[1] // 2, shape[0] // 4])
+    np.testing.assert_allclose(box.box_to_film(box.box_to_canvas(half)), half)
+    assert box.map_to_film(canvas).shape == shape

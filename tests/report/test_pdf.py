@@ -200,3 +200,13 @@ def test_it_says_which_film_it_is_of(prediction):
     _, text = read(make_report(prediction, source="wrist é.png · sha256 01234567"))
     assert "film: wrist é.png · sha256 01234567 · " in text
     assert f"{prediction.film.width} × {prediction.film.height} px" in text
+
+
+def test_pictures_of_oblong_pixels_are_square_on_the_page(prediction):
+    facts = {**prediction.film.facts, "pixel_aspect": 0.5}
+    wide = make_report(replace(prediction, film=replace(prediction.film, facts=facts)))
+    drawn = PdfReader(io.BytesIO(wide)).pages[0].get_contents().get_data()
+    sizes = re.findall(rb"([\d.]+) 0 0 ([\d.]+) [\d.]+ [\d.]+ cm", drawn)
+    width, height = max((float(w), float(h)) for w, h in sizes)
+    film = prediction.film
+    assert width / height == pytest.approx(2 * film.width / film.height, rel=0.01)

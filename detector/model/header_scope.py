@@ -1,0 +1,33 @@
+"""What a DICOM header says against reading a film: another kind of picture, or no limb.
+
+The network was trained on plain films of limbs. It cannot tell a slice of a CT from them reliably,
+nor a chest film; the header can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from detector.io.dicom_words import OTHER_PARTS
+
+# Plain films and what carries them: scanned (SC, OT) or taken under fluoroscopy (RF, XA).
+RADIOGRAPHS = frozenset({"CR", "DX", "DR", "RG", "RF", "XA", "SC", "OT"})
+
+
+def header_objection(facts: Mapping[str, Any]) -> str:
+    """Why the header puts a film out of scope, as a sentence for a person; empty if it does not.
+
+    ``facts``: of a ``Radiograph``: ``modality`` and ``body_part`` are looked at.
+    """
+    modality, part = str(facts.get("modality", "")), str(facts.get("body_part", ""))
+    if modality and modality not in RADIOGRAPHS:
+        return (
+            f"The file's header says that the picture is no plain X-ray film (modality {modality})."
+        )
+    if part in OTHER_PARTS:
+        return (
+            f"The file's header says that the film shows no limb (body part {part}); the model "
+            "was trained on limbs."
+        )
+    return ""
