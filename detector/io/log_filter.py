@@ -1,12 +1,17 @@
-"""Silence for the decoders while they read: their complaints may quote patient data."""
+"""What libraries may log and warn of: nothing that could quote patient data.
+
+Decoders are quiet while a film is read; libraries of the DICOM node for good.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+
+logger = logging.getLogger(__name__)
 
 _DECODERS = r"(pydicom|pylibjpeg|libjpeg|openjpeg|rle|PIL)\b"
 
@@ -50,3 +55,15 @@ def quiet() -> Iterator[None]:
             if _readers == 0 and _filters is not None:
                 _filters.__exit__(None, None, None)
                 _filters = None
+
+
+def mute(libraries: Sequence[str]) -> None:
+    """Drop log records and warnings of these libraries, in this process, from now on."""
+    for name in libraries:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module=rf"({'|'.join(libraries)})\b")
+
+
+def hide_thread_errors() -> None:
+    """Of an exception that ends a thread, log the type alone: its words may quote a film."""
+    threading.excepthook = lambda gone: logger.error("a thread ended: %s", gone.exc_type.__name__)

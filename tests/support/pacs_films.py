@@ -59,7 +59,7 @@ FILMS = {
 
 
 def likely(reader: FractureDetector, data: bytes, frame: int | None = None) -> Prediction:
-    """A reading with two regions of known place."""
+    """A reading with two regions of known boxes."""
     prediction = reader.predict(data, frame=frame)
     return replace(
         prediction, decision=Decision.FRACTURE_LIKELY, probability=0.87654, regions=REGIONS

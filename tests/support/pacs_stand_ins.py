@@ -109,7 +109,7 @@ class Archive:
             evt_handlers=[(evt.EVT_C_STORE, self._store), *handlers],
         )  # fmt: skip
         self.port = self._server.server_address[1]
-        self.place = f"ARCHIVE@127.0.0.1:{self.port}"
+        self.address = f"ARCHIVE@127.0.0.1:{self.port}"
 
     def _store(self, event: evt.Event) -> int:
         if self.status == 0:
@@ -147,10 +147,10 @@ def record(spool: Spool, *numbers: int, size: int = 0) -> None:
         pass
 
 
-def sender(spool: Spool, place: str, **settings) -> tuple[Sender, Clock]:
+def sender(spool: Spool, address: str, **settings) -> tuple[Sender, Clock]:
     """A sender for a spool's recorded answers, and the clock that it goes by."""
     clock = Clock(1000.0)
-    chosen = Settings(place, spool.folder, **({"timeout": 10.0} | settings))
+    chosen = Settings(address, spool.folder, **({"timeout": 10.0} | settings))
     return Sender(chosen, spool, RunLog(chosen.run_log), clock=clock), clock
 
 

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 
 from detector.model.calibration import Decision
-from detector.pacs.monitor.drift import Day, Reading, Reference, Rule
+from detector.pacs.monitor.drift import Day, Reference, Rule, ScoredFilm
 
 # Okabe and Ito's colours, told apart by people who are colour-blind too.
 COLOURS = dict(zip(Decision, ("#d55e00", "#e69f00", "#009e73", "#7f7f7f"), strict=True))
@@ -16,20 +16,20 @@ _FIRST, _LATEST, _CARD = "#56b4e9", "#0072b2", "#000"
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 720, 220, 44, 24, 10
 
 
-def shares_chart(days: Sequence[Day]) -> str:
+def decisions_chart(days: Sequence[Day]) -> str:
     """Each day's decisions as a stacked bar."""
     parts, step = [_axis(0, 1, "{:.0%}")], (_WIDTH - _LEFT) / len(days)
     for index, day in enumerate(days):
         low = 0.0
         for name in Decision:
-            share = day.decisions.get(name, 0) / day.films
-            top, height = _y(low + share, 0, 1), _y(low, 0, 1) - _y(low + share, 0, 1)
+            proportion = day.decisions.get(name, 0) / day.films
+            top, height = _y(low + proportion, 0, 1), _y(low, 0, 1) - _y(low + proportion, 0, 1)
             parts.append(
                 f'<rect x="{_LEFT + index * step + 0.5:.1f}" y="{top:.1f}" '
                 f'width="{max(step - 1, 0.5):.1f}" height="{height:.1f}" fill="{COLOURS[name]}">'
-                f"<title>{day.day}: {name} {share:.0%} of {day.films} films</title></rect>"
+                f"<title>{day.day}: {name} {proportion:.0%} of {day.films} films</title></rect>"
             )
-            low += share
+            low += proportion
     parts.append(_dates(days))
     return _svg("Decisions by day", parts) + _legend(COLOURS)
 
@@ -56,11 +56,11 @@ def scope_chart(days: Sequence[Day]) -> str:
     return _svg("Scope score by day", parts) + _legend(names)
 
 
-def score_chart(readings: Sequence[Reading], reference: Reference, rule: Rule) -> str:
-    """Share of films below each score: the latest, the first, and the card's points."""
+def score_chart(scored: Sequence[ScoredFilm], reference: Reference, rule: Rule) -> str:
+    """Proportion of films below each score: the latest, the first, and the card's points."""
     parts = [_axis(0, 1, "{:.0%}")]
     for films, colour in (
-        (readings[: rule.baseline], _FIRST), (readings[-rule.window :], _LATEST),
+        (scored[: rule.baseline], _FIRST), (scored[-rule.window :], _LATEST),
     ):  # fmt: skip
         scores = np.sort([film.probability for film in films])
         path = f"M{_x(0):.1f} {_y(0, 0, 1):.1f}"
@@ -76,15 +76,15 @@ def score_chart(readings: Sequence[Reading], reference: Reference, rule: Rule) -
         anchor = "end" if value == 1 else "middle"
         parts.append(_text(_x(value), _HEIGHT - 6, f"{value:.0%}", anchor))
     names = {
-        f"first {min(rule.baseline, len(readings))} films": _FIRST,
-        f"latest {min(rule.window, len(readings))} films": _LATEST,
+        f"first {min(rule.baseline, len(scored))} films": _FIRST,
+        f"latest {min(rule.window, len(scored))} films": _LATEST,
         f"model card, {reference.source}": _CARD,
     }
-    return _svg("Share of films below each probability", parts) + _legend(names)
+    return _svg("Proportion of films below each probability", parts) + _legend(names)
 
 
-def _x(share: float) -> float:
-    return _LEFT + share * (_WIDTH - _LEFT)
+def _x(proportion: float) -> float:
+    return _LEFT + proportion * (_WIDTH - _LEFT)
 
 
 def _y(value: float, low: float, high: float) -> float:

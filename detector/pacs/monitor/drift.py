@@ -1,17 +1,18 @@
-"""Has something changed? The latest films against the model card's, and against the node's first.
+"""Drift: the latest films of a node against the model card's, and against the node's first ones.
 
-The alarm rule. After each day with films, the latest ``window`` films are tested, at a false-alarm
-rate of ``alarm_rate`` for the day as a whole, shared equally among the day's tests (Bonferroni):
+After each day with films, the latest ``window`` films are tested:
 
-1. score against the card: a two-sample Kolmogorov-Smirnov test, evaluated at the operating points,
-   the only places where the card states the distribution of its test films (fewer places make the
-   test miss more, and never alarm more);
-2. share out of scope against the card: Fisher's exact test, two-sided;
-3. and 4. score and scope score against the node's first ``baseline`` films: Kolmogorov-Smirnov.
+1. their scores against the card's test films: a two-sample Kolmogorov-Smirnov test, evaluated at
+   the operating points. The card states the distribution of its scores only there. Fewer points
+   make the test miss more; they never make it alarm more.
+2. their proportion out of scope against the card's: Fisher's exact test, two-sided.
+3. their scores against the node's first ``baseline`` films: Kolmogorov-Smirnov.
+4. their scope scores against the same first films: Kolmogorov-Smirnov.
 
-So if nothing has changed, at most ``alarm_rate`` of the days alarm on average, however much the
-windows of neighbouring days overlap (an average does not mind). 1 and 2 say that the card's figures
-may not hold for these films, 3 and 4 that something changed here.
+The false-alarm rate of a day, ``alarm_rate``, is divided equally among its tests (Bonferroni). If
+nothing has changed, at most that proportion of the days alarms on average; that the windows of
+neighbouring days overlap does not change an average. Tests 1 and 2 say that the card's figures may
+not hold for these films. Tests 3 and 4 say that something changed here.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ TESTS = (SCORE_CARD, SCOPE_CARD, SCORE_OWN, SCOPE_OWN)
 
 
 @dataclass(frozen=True)
-class Reading:
+class ScoredFilm:
     """One film of the run log, of the model that the log ends with."""
 
     time: datetime
@@ -47,7 +48,7 @@ class Reading:
 class Reference:
     """What the model card says of its test films of one source.
 
-    ``points``: (threshold, share of the films at or above it).
+    ``points``: (threshold, proportion of the films at or above it).
     """
 
     source: str
@@ -77,7 +78,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Rule:
-    """The alarm rule's numbers: films, films, and a share of days."""
+    """The alarm rule: ``window`` and ``baseline`` in films, ``alarm_rate`` of days in (0, 1)."""
 
     window: int = 200
     baseline: int = 500
@@ -92,8 +93,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Day:
-    """``p``: p-value by test, empty while the films do not fill a window. ``alarms``: tests below
-    their share of the false-alarm rate."""
+    """One day with films (UTC).
+
+    ``p``: p-value by test, empty while the films do not fill a window. ``alarms``: the tests whose
+    p-value lies below the day's false-alarm rate divided by the number of tests.
+    """
 
     day: date
     decisions: Mapping[str, int]
@@ -109,10 +113,10 @@ class Day:
 
 @dataclass(frozen=True)
 class Drift:
-    """``others``: readings in the log by other models, which are left out."""
+    """A run log's days. ``others``: films that other models read, which are left out."""
 
     model: str
-    readings: tuple[Reading, ...]
+    scored: tuple[ScoredFilm, ...]
     others: int
     days: tuple[Day, ...]
 
@@ -130,13 +134,13 @@ def measure_drift(entries: Iterable[Mapping[str, Any]], reference: Reference, ru
         raise ValueError("the log has no film that was read")
     ordered = sorted(films.values(), key=_time)
     sha256 = ordered[-1]["sha256"]
-    readings = tuple(
-        Reading(_time(e), str(e["decision"]), float(e["probability"]), float(e["scope"]))
+    scored = tuple(
+        ScoredFilm(_time(e), str(e["decision"]), float(e["probability"]), float(e["scope"]))
         for e in ordered if e["sha256"] == sha256
     )  # fmt: skip
-    days = _days(readings, Counter(unread.values()), reference, rule)
+    days = _days(scored, Counter(unread.values()), reference, rule)
     model = f"{ordered[-1]['model']} ({sha256})"
-    return Drift(model, readings, len(ordered) - len(readings), tuple(days))
+    return Drift(model, scored, len(ordered) - len(scored), tuple(days))
 
 
 def _time(entry: Mapping[str, Any]) -> datetime:
@@ -145,19 +149,19 @@ def _time(entry: Mapping[str, Any]) -> datetime:
 
 
 def _days(
-    readings: Sequence[Reading], unread: Mapping[date, int], reference: Reference, rule: Rule
+    scored: Sequence[ScoredFilm], unread: Mapping[date, int], reference: Reference, rule: Rule
 ) -> Iterable[Day]:
     ends: dict[date, int] = {}
-    for index, reading in enumerate(readings):
-        ends[reading.time.date()] = index + 1
-    first = readings[: rule.baseline]
+    for index, film in enumerate(scored):
+        ends[film.time.date()] = index + 1
+    first = scored[: rule.baseline]
     start = 0
     for day, end in ends.items():
-        today = readings[start:end]
+        today = scored[start:end]
         start = end
         p: dict[str, float] = {}
         if end >= rule.window:
-            latest = readings[end - rule.window : end]
+            latest = scored[end - rule.window : end]
             p = against_card(latest, reference)
             if end - rule.window >= rule.baseline:
                 p |= against_first(latest, first)
@@ -172,10 +176,10 @@ def _days(
         )
 
 
-def against_card(films: Sequence[Reading], reference: Reference) -> dict[str, float]:
+def against_card(films: Sequence[ScoredFilm], reference: Reference) -> dict[str, float]:
     """p-values of tests 1 and 2."""
     scores = np.array([film.probability for film in films])
-    distance = max(abs(float(np.mean(scores >= t)) - share) for t, share in reference.points)
+    distance = max(abs(float(np.mean(scores >= t)) - above) for t, above in reference.points)
     size = len(films) * reference.films / (len(films) + reference.films)
     out = sum(film.decision == Decision.OUT_OF_SCOPE for film in films)
     table = [[out, len(films) - out],
@@ -186,7 +190,7 @@ def against_card(films: Sequence[Reading], reference: Reference) -> dict[str, fl
     }
 
 
-def against_first(films: Sequence[Reading], first: Sequence[Reading]) -> dict[str, float]:
+def against_first(films: Sequence[ScoredFilm], first: Sequence[ScoredFilm]) -> dict[str, float]:
     """p-values of tests 3 and 4."""
     return {
         SCORE_OWN: float(ks_2samp([f.probability for f in films],

@@ -16,7 +16,7 @@ import threading
 from functools import partial
 
 from detector import FractureDetector
-from detector.pacs.node.log_filter import silence_threads
+from detector.io.log_filter import hide_thread_errors
 from detector.pacs.node.node import Node
 from detector.pacs.node.settings import read_settings
 from detector.pacs.objects.make import make_objects
@@ -29,10 +29,10 @@ def main(argv: list[str] | None = None) -> int:
     settings = read_settings(sys.argv[1:] if argv is None else argv, __doc__ or "")
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     logging.getLogger("detector").setLevel(logging.INFO)
-    silence_threads()
+    hide_thread_errors()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Not set in the handler itself: that could interrupt `wait` while it holds the event's lock.
+        # Not set in the handler itself: that may interrupt `wait` while it holds the event's lock.
         signal.signal(number, lambda *_: threading.Thread(target=stopping.set).start())
     detector = FractureDetector.from_pretrained(settings.model)
     detector.warm_up()

@@ -34,6 +34,7 @@ from pynetdicom.dsutils import create_file_meta, encode_file_meta
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
 from detector.io import codecs as compressed
+from detector.io.log_filter import mute
 from detector.pacs.node.commitment import (
     COMMIT,
     INVALID_ARGUMENT,
@@ -41,11 +42,10 @@ from detector.pacs.node.commitment import (
     report,
     result_of,
 )
-from detector.pacs.node.log_filter import silence_libraries
 from detector.pacs.node.run_log import CONFLICT, RECEIVED, REJECTED, RunLog
 from detector.pacs.node.settings import Settings
 from detector.pacs.node.spool import Spool
-from detector.pacs.node.transport import BoundedServer
+from detector.pacs.node.transport import DICOM_LIBRARIES, BoundedServer
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Listener:
     """The server. ``start`` it, and ``stop`` it; films go to the spool."""
 
     def __init__(self, settings: Settings, spool: Spool, log: RunLog):
-        silence_libraries()
+        mute(DICOM_LIBRARIES)
         self._settings, self._spool, self._log = settings, spool, log
         ae = AE(settings.title)
         ae.require_called_aet = True

@@ -29,10 +29,11 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
-from detector.pacs.node.log_filter import silence_libraries
+from detector.io.log_filter import mute
 from detector.pacs.node.run_log import FAILED, REFUSED, SENT, RunLog
 from detector.pacs.node.settings import Destination, Settings
 from detector.pacs.node.spool import FIRST_OBJECT, Answer, Spool
+from detector.pacs.node.transport import DICOM_LIBRARIES
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class Sender(threading.Thread):
         clock: Callable[[], float] = time.monotonic,
     ):
         super().__init__(name="sender", daemon=True)
-        silence_libraries()
+        mute(DICOM_LIBRARIES)
         self._settings, self._spool, self._log, self._clock = settings, spool, log, clock
         self._destination = Destination.parse(settings.destination)
         self._tls = settings.client_tls()

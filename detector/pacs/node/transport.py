@@ -17,7 +17,7 @@ from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
-from pynetdicom import AE, evt
+from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.sop_class import Verification
@@ -27,6 +27,10 @@ from detector.pacs.node.admission import Admission, close
 from detector.pacs.node.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+# What these log and warn of quotes peers and headers.
+DICOM_LIBRARIES = ("pynetdicom", "pydicom", "highdicom")
+_config.LOG_HANDLER_LEVEL = "none"  # else pynetdicom words each message for a log that is muted
 
 MEGABYTE = 1_000_000
 SLOWEST = 100_000  # bytes a second that a message must come at, beyond the timeout

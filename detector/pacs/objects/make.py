@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import zipfile
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -27,6 +26,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
+from detector.io.atomic_io import replace_file
 from detector.io.log_filter import quiet, silence
 from detector.pacs.objects import KINDS
 from detector.pacs.objects.object_context import (
@@ -143,15 +143,9 @@ def write_objects(datasets: Iterable[Dataset], folder: str | Path) -> list[Path]
     written = []
     for dataset in datasets:
         path = folder / file_name(dataset)
-        beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with quiet():
-                data = _encoded(dataset)
-            beside.write_bytes(data)
-            beside.replace(path)
-        except OSError:
-            beside.unlink(missing_ok=True)
-            raise
+        with quiet():
+            data = _encoded(dataset)
+        replace_file(path, data)
         written.append(path)
     return written
 

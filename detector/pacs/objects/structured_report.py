@@ -155,7 +155,7 @@ def _film(context: ObjectContext) -> tuple[str, str, list[int] | None]:
 
 def _sentences(prediction: Prediction) -> ContainerContentItem:
     """What a person reads first: the reading in words, what was odd, and what this is not."""
-    said = [_reading(prediction)]
+    said = [_sentence(prediction)]
     if prediction.warnings:
         said.append("About the file: " + " ".join(prediction.warnings))
     said.append(STATEMENT)
@@ -166,13 +166,17 @@ def _sentences(prediction: Prediction) -> ContainerContentItem:
     return container
 
 
-def _reading(prediction: Prediction) -> str:
+def _sentence(prediction: Prediction) -> str:
     decision = prediction.decision.capitalize()
     if not prediction.scope.in_scope:
         return f"{decision}: {prediction.scope.reason} No probability is given."
     meaning = {
         calibration.Decision.FRACTURE_LIKELY: "at or above the rule-in point",
-        calibration.Decision.UNCERTAIN: "between the two operating points, needs review",
+        calibration.Decision.UNCERTAIN: (
+            "between the two operating points, needs review"
+            if prediction.probability < prediction.calibration.rule_in
+            else "at or above the rule-in point, but no region stands out, needs review"
+        ),
         calibration.Decision.NO_FRACTURE_SEEN:
             "below the rule-out point, which does not exclude a fracture",
     }[prediction.decision]

@@ -18,9 +18,9 @@ from detector.pacs.monitor.drift import (
     SCOPE_OWN,
     SCORE_CARD,
     SCORE_OWN,
-    Reading,
     Reference,
     Rule,
+    ScoredFilm,
     against_card,
     against_first,
     measure_drift,
@@ -55,7 +55,7 @@ def stream(
     count: int, seed: int = 0, *, shift: float = 0.0, out: float = 0.01, first: int = 0,
     sha256: str = "a" * 12, per_day: int = 20,
 ) -> Iterator[dict]:  # fmt: skip
-    """Lines of a log; `shift` moves the scope scores, `out` is the share out of scope."""
+    """Lines of a log; `shift` moves the scope scores, `out` is the proportion out of scope."""
     rng = np.random.default_rng(seed)
     for number in range(first, first + count):
         score = float(rng.uniform()) ** 2
@@ -69,8 +69,8 @@ def stream(
         }  # fmt: skip
 
 
-def readings(lines: Iterator[dict]) -> list[Reading]:
-    return [Reading(START, x["decision"], x["probability"], x["scope"]) for x in lines]
+def scored(lines: Iterator[dict]) -> list[ScoredFilm]:
+    return [ScoredFilm(START, x["decision"], x["probability"], x["scope"]) for x in lines]
 
 
 def test_the_card_is_read() -> None:
@@ -88,16 +88,16 @@ def test_the_card_is_read() -> None:
 def test_the_shipped_card_has_what_the_monitor_needs() -> None:
     config = Path(__file__).resolve().parents[3] / "weights" / "config.json"
     reference = Reference.from_config(json.loads(config.read_text()), "fracatlas")
-    shares = [share for _, share in reference.points]
-    assert len(shares) >= 2 and shares == sorted(shares, reverse=True) and 0 < shares[0] <= 1
+    above = [proportion for _, proportion in reference.points]
+    assert len(above) >= 2 and above == sorted(above, reverse=True) and 0 < above[0] <= 1
 
 
 def test_false_alarms_stay_below_the_stated_rate() -> None:
     """Each run draws its own 'card' films too: the rate holds over both samples."""
     runs, rate, alarms = 150, 0.05, 0
     for seed in range(runs):
-        first = readings(stream(300, seed=2 * seed))
-        now = readings(stream(150, seed=2 * seed + 1))
+        first = scored(stream(300, seed=2 * seed))
+        now = scored(stream(150, seed=2 * seed + 1))
         points = tuple(
             (t, float(np.mean([r.probability >= t for r in first]))) for t in (LOW, 0.2, HIGH)
         )
@@ -150,7 +150,7 @@ def test_days_count_decisions_and_films_not_read() -> None:
 def test_only_the_latest_model_counts() -> None:
     lines = [*stream(30, sha256="b" * 12), *stream(50, first=30, sha256="c" * 12)]
     drift = measure_drift(lines, REFERENCE, Rule())
-    assert (len(drift.readings), drift.others) == (50, 30) and "c" * 12 in drift.model
+    assert (len(drift.scored), drift.others) == (50, 30) and "c" * 12 in drift.model
 
 
 def test_without_a_film_there_is_nothing_to_say() -> None:

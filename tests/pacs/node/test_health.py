@@ -37,7 +37,7 @@ def running(tmp_path: Path, archive: Archive) -> Iterator:
     nodes: list[Node] = []
 
     def start(**given) -> Node:
-        settings = Settings(archive.place, tmp_path / "spool", port=0, health_port=0,
+        settings = Settings(archive.address, tmp_path / "spool", port=0, health_port=0,
                             **({"free_megabytes": 0} | given))  # fmt: skip
         nodes.append(Node(settings, predict, make_objects))
         nodes[-1].start()

@@ -40,13 +40,13 @@ def listening(tmp_path: Path, tiny_weights: Path) -> Iterator:
     """`fracture-detector listen` as a user starts it, towards a given destination."""
     started: list[subprocess.Popen] = []
 
-    def start(place: str) -> int:
+    def start(address: str) -> int:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         config = tmp_path / "node.toml"
         config.write_text(
-            f'destination = "{place}"\nport = {port}\nspool = "{tmp_path / "spool"}"\n'
+            f'destination = "{address}"\nport = {port}\nspool = "{tmp_path / "spool"}"\n'
             f'model = "{tiny_weights}"\nfree_megabytes = 0\npeers = ["DEVICE"]\n'
         )
         process = subprocess.Popen(
@@ -73,7 +73,7 @@ def test_the_command_answers_a_film_with_all_its_objects(listening, tmp_path: Pa
     kinds = [context.abstract_syntax for context in AllStoragePresentationContexts]
     archive = Archive(kinds)
     try:
-        assert store(listening(archive.place), phantom_film(1)) == [0]
+        assert store(listening(archive.address), phantom_film(1)) == [0]
         log = tmp_path / "spool" / "run.jsonl"
         end = time.monotonic() + 180
         events: dict[str, dict] = {}

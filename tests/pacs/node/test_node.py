@@ -33,14 +33,14 @@ ROOT = Path(__file__).resolve().parents[3]
 class Process:
     """A node of stand-ins in a process of its own, to be killed."""
 
-    def __init__(self, spool: Path, place: str):
-        self._spool, self._place = spool, place
+    def __init__(self, spool: Path, address: str):
+        self._spool, self._address = spool, address
         self._start()
 
     def _start(self) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.pacs_stand_ins", "--spool", str(self._spool),
-             "--destination", self._place, "--port", "0", "--free-megabytes", "0",
+             "--destination", self._address, "--port", "0", "--free-megabytes", "0",
              "--pause", "0.2", "--longest-pause", "1", "--timeout", "10"],
             cwd=ROOT, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
@@ -70,7 +70,7 @@ def test_killed_at_random_moments_it_loses_nothing_and_answers_nothing_twice(
     tmp_path: Path, archive: Archive
 ) -> None:
     moments = random.Random(9)
-    node = Process(tmp_path / "spool", archive.place)
+    node = Process(tmp_path / "spool", archive.address)
     acknowledged: set[int] = set()
     left = list(range(1, 21))
     stop = threading.Event()
@@ -125,7 +125,7 @@ def test_films_acknowledged_while_the_spool_is_broken_are_all_answered(
 ) -> None:
     monkeypatch.setattr("detector.pacs.node.worker.DISK_PAUSE", 0.05)
     monkeypatch.setattr("detector.pacs.node.folder_queue.RESCAN_SECONDS", 0.2)
-    settings = Settings(archive.place, tmp_path / "spool", port=0, free_megabytes=0, pause=0.1)
+    settings = Settings(archive.address, tmp_path / "spool", port=0, free_megabytes=0, pause=0.1)
     node = Node(settings, predict, make_objects)
     node.start()
     broken = [node.spool.folder / name for name in ("working", "outgoing", "done", "failed")]

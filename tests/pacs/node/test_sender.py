@@ -24,7 +24,7 @@ pytest_plugins = "tests.support.pacs_fixtures"
 
 def test_answers_arrive_and_the_film_is_done(spool: Spool, archive: Archive) -> None:
     record(spool, 1, 2)
-    one, _ = sender(spool, archive.place)
+    one, _ = sender(spool, archive.address)
     assert one.step() and one.step() and not one.step()
     assert archive.got == dict.fromkeys(answers(1, 2), 1)
     assert spool.counts() == {"incoming": 0, "working": 0, "outgoing": 0, "done": 2, "failed": 0}
@@ -33,9 +33,9 @@ def test_answers_arrive_and_the_film_is_done(spool: Spool, archive: Archive) -> 
 
 def test_an_outage_is_waited_for_with_growing_pauses(spool: Spool, archive: Archive) -> None:
     record(spool, 1)
-    status, place = archive.status, archive.place
+    status, address = archive.status, archive.address
     archive.close()
-    one, clock = sender(spool, place, pause=4.0, longest_pause=10.0)
+    one, clock = sender(spool, address, pause=4.0, longest_pause=10.0)
     assert one.step()
     for pause in (4, 8, 10, 10):
         clock.now += pause - 0.1
@@ -50,7 +50,7 @@ def test_after_the_outage_everything_arrives(spool: Spool, archive: Archive) -> 
     one, clock = sender(spool, "ARCHIVE@127.0.0.1:9", pause=1.0)
     assert one.step()
     clock.now += 2
-    one._destination = type(one._destination).parse(archive.place)  # it is up again
+    one._destination = type(one._destination).parse(archive.address)  # it is up again
     assert one.step() and one.step()
     assert archive.got == dict.fromkeys(answers(1, 2), 1)
 
@@ -64,7 +64,7 @@ def test_an_outage_without_end_makes_no_dead_letter_and_then_everything_arrives(
         clock.now += 86_400
         assert one.step()
     assert spool.counts()["outgoing"] == 1 and not one.reaches_destination
-    one._destination = type(one._destination).parse(archive.place)
+    one._destination = type(one._destination).parse(archive.address)
     clock.now += 86_400
     assert one.step() and archive.got == dict.fromkeys(answers(1), 1)
     assert one.reaches_destination
@@ -73,7 +73,7 @@ def test_an_outage_without_end_makes_no_dead_letter_and_then_everything_arrives(
 def test_a_refusal_is_a_dead_letter_at_once(spool: Spool, archive: Archive) -> None:
     record(spool, 1)
     archive.status = 0xC000
-    one, _ = sender(spool, archive.place)
+    one, _ = sender(spool, archive.address)
     assert one.step() and not one.step()
     (folder,) = (spool.folder / "failed").iterdir()
     assert json.loads((folder / "reason.json").read_text())["reason"] == "status 0xC000"
@@ -86,7 +86,7 @@ def test_a_destination_without_resources_is_asked_again_for_days(
 ) -> None:
     record(spool, 1)
     archive.status = status
-    one, clock = sender(spool, archive.place, pause=100.0, longest_pause=40_000.0,
+    one, clock = sender(spool, archive.address, pause=100.0, longest_pause=40_000.0,
                         give_up_hours=72.0)  # fmt: skip
     tries, start = 0, clock.now
     while spool.counts()["outgoing"]:
@@ -104,7 +104,7 @@ def test_a_clock_that_is_set_changes_nothing(
 ) -> None:
     record(spool, 1)
     archive.status = 0xA700
-    one, clock = sender(spool, archive.place, pause=10.0, give_up_hours=1.0)
+    one, clock = sender(spool, archive.address, pause=10.0, give_up_hours=1.0)
     assert one.step()
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + shift)
@@ -119,7 +119,7 @@ def test_answers_that_could_not_be_moved_are_sent_when_the_disk_is_back(
     spool: Spool, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record(spool, 1, 2)
-    one, clock = sender(spool, archive.place)
+    one, clock = sender(spool, archive.address)
 
     def broken(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")
@@ -139,7 +139,7 @@ def test_answers_that_could_not_be_moved_are_sent_when_the_disk_is_back(
 def test_a_refused_film_does_not_hold_up_the_next(spool: Spool, archive: Archive) -> None:
     record(spool, 1)
     archive.status = 0xA700
-    one, clock = sender(spool, archive.place)
+    one, clock = sender(spool, archive.address)
     one.step()
     archive.status = 0x0000
     record(spool, 2)
@@ -151,7 +151,7 @@ def test_a_refused_film_does_not_hold_up_the_next(spool: Spool, archive: Archive
 def test_what_the_destination_has_already_counts_as_sent(spool: Spool, archive: Archive) -> None:
     record(spool, 1)
     archive.status = 0x0111
-    one, _ = sender(spool, archive.place)
+    one, _ = sender(spool, archive.address)
     assert one.step() and spool.counts()["done"] == 1
 
 
@@ -163,7 +163,7 @@ def test_of_a_destination_that_takes_one_kind_only_a_film_without_its_report_is_
     taken = EnhancedSRStorage if first else SecondaryCaptureImageStorage
     narrow = Archive(kinds=[taken])
     try:
-        one, _ = sender(spool, narrow.place)
+        one, _ = sender(spool, narrow.address)
         assert one.step() and not one.step()
     finally:
         narrow.close()
@@ -184,7 +184,7 @@ def test_a_damaged_answer_is_a_dead_letter_without_its_words(spool: Spool, archi
     record(spool, 1)
     for file in (spool.folder / "outgoing").rglob("*.dcm"):
         file.write_bytes(b"PATIENT^NAME" * 20)
-    one, _ = sender(spool, archive.place)
+    one, _ = sender(spool, archive.address)
     assert one.step()
     (note,) = (spool.folder / "failed").rglob("reason.json")
     assert "PATIENT" not in note.read_text()
@@ -192,7 +192,7 @@ def test_a_damaged_answer_is_a_dead_letter_without_its_words(spool: Spool, archi
 
 def test_a_film_without_objects_is_done(spool: Spool, archive: Archive) -> None:
     spool.receive(instance(1), [film(1)])
-    one, _ = sender(spool, archive.place)
+    one, _ = sender(spool, archive.address)
     spool.answer(spool.take()[0], [])
     assert one.step() and spool.counts()["done"] == 1 and not archive.got
 
@@ -201,7 +201,7 @@ def test_a_name_that_cannot_be_looked_up_is_an_outage_and_no_refusal(
     spool: Spool, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record(spool, 1)
-    one, clock = sender(spool, archive.place)
+    one, clock = sender(spool, archive.address)
 
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(-3, "Temporary failure in name resolution")
@@ -235,7 +235,7 @@ def test_a_destination_that_hangs_does_not_hold_the_sender(spool: Spool, how: st
         return 0xC000
 
     hanging = Archive(handlers=[(event, hang)])
-    one, _ = sender(spool, hanging.place, timeout=2.0)
+    one, _ = sender(spool, hanging.address, timeout=2.0)
     sending = threading.Thread(target=one.step, daemon=True)
     sending.start()
     try:
@@ -251,7 +251,7 @@ def test_a_destination_may_read_the_oldest_syntax_alone(spool: Spool) -> None:
     record(spool, 1)
     old = Archive(syntaxes=[ImplicitVRLittleEndian])
     try:
-        one, _ = sender(spool, old.place)
+        one, _ = sender(spool, old.address)
         assert one.step()
     finally:
         old.close()

@@ -39,8 +39,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2",
                 "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1")  # fmt: skip
     for name in ("node", "device", "archive", "elsewhere"):
-        place = "DNS:elsewhere.example" if name == "elsewhere" else "IP:127.0.0.1"
-        (folder / "names").write_text(f"subjectAltName={place}")
+        host = "DNS:elsewhere.example" if name == "elsewhere" else "IP:127.0.0.1"
+        (folder / "names").write_text(f"subjectAltName={host}")
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                 "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
         openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "authority.pem", "-CAkey",
@@ -120,11 +120,11 @@ def test_answers_go_to_the_destination_over_tls(
 ) -> None:
     archive = archive_over_tls(serving(certificates, "archive"))
     record(spool, 1)
-    in_the_clear, clock = sender(spool, archive.place)
+    in_the_clear, clock = sender(spool, archive.address)
     assert waits(spool, in_the_clear, clock) and not archive.got  # it speaks TLS alone
     spool.close()
     spool.__init__(spool.folder)
-    one, _ = sender(spool, archive.place, tls_destination=certificates / "authority.pem")
+    one, _ = sender(spool, archive.address, tls_destination=certificates / "authority.pem")
     assert one.step()
     assert archive.got == dict.fromkeys(answers(1), 1) and spool.counts()["done"] == 1
 
@@ -142,7 +142,7 @@ def test_a_destination_that_does_not_prove_itself_gets_nothing(
         with pytest.raises(ssl.SSLCertVerificationError, match=what):  # and for no other reason
             context.wrap_socket(connection, server_hostname="127.0.0.1")
     record(spool, 1)
-    one, clock = sender(spool, archive.place, tls_destination=certificates / "authority.pem")
+    one, clock = sender(spool, archive.address, tls_destination=certificates / "authority.pem")
     assert waits(spool, one, clock) and not archive.got
 
 
@@ -150,7 +150,7 @@ def test_a_destination_without_tls_gets_nothing(
     spool: Spool, certificates: Path, archive: Archive
 ) -> None:
     record(spool, 1)
-    one, clock = sender(spool, archive.place, tls_destination=certificates / "authority.pem")
+    one, clock = sender(spool, archive.address, tls_destination=certificates / "authority.pem")
     assert waits(spool, one, clock) and not archive.got
 
 
@@ -194,7 +194,7 @@ def test_a_destination_that_asks_is_shown_the_nodes_own_certificate(
     )  # fmt: skip
     record(spool, 1)
     one, _ = sender(
-        spool, archive.place, tls_destination=certificates / "authority.pem",
+        spool, archive.address, tls_destination=certificates / "authority.pem",
         tls_certificate=certificates / "node.pem", tls_key=certificates / "node.key",
     )  # fmt: skip
     assert one.step() and archive.got == dict.fromkeys(answers(1), 1)
@@ -211,7 +211,7 @@ def test_a_destination_that_does_not_know_the_node_gets_nothing(
         "tls_certificate": certificates / f"{own}.pem", "tls_key": certificates / f"{own}.key",
     }  # fmt: skip
     one, clock = sender(
-        spool, archive.place, tls_destination=certificates / "authority.pem", **chosen
+        spool, archive.address, tls_destination=certificates / "authority.pem", **chosen
     )
     assert waits(spool, one, clock) and not archive.got
 

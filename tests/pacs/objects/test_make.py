@@ -95,16 +95,16 @@ def test_what_was_read_comes_back(reader: FractureDetector, name: str, tmp_path:
     assert decision(whole) == "FRACTURE_LIKELY"
     (image,) = whole.source_images
     assert image.referenced_sop_instance_uid == source.SOPInstanceUID
-    places = content.get_planar_roi_measurement_groups()
-    assert [number(place) for place in places] == [81.25, 25.0]
-    for region, place in zip(REGIONS, places, strict=True):
+    groups = content.get_planar_roi_measurement_groups()
+    assert [number(group) for group in groups] == [81.25, 25.0]
+    for region, group in zip(REGIONS, groups, strict=True):
         right, bottom = region.x + region.width, region.y + region.height
         np.testing.assert_array_equal(
-            place.roi.value,
+            group.roi.value,
             [[region.x, region.y], [right, region.y], [right, bottom], [region.x, bottom],
              [region.x, region.y]],
         )  # fmt: skip
-        (image,) = place.roi.ContentSequence
+        (image,) = group.roi.ContentSequence
         reference = image.ReferencedSOPSequence[0]
         assert reference.ReferencedSOPInstanceUID == source.SOPInstanceUID
         assert reference.get("ReferencedFrameNumber") == (2 if "frames" in name else None)
@@ -131,8 +131,8 @@ def test_what_was_read_comes_back(reader: FractureDetector, name: str, tmp_path:
     drawn = dcmread(files[PRESENTATION])
     (annotation,) = drawn.GraphicAnnotationSequence
     outlines = [np.reshape(one.GraphicData, (-1, 2)) for one in annotation.GraphicObjectSequence]
-    for region, place, points in zip(REGIONS, places, outlines, strict=True):
-        np.testing.assert_array_equal(points, place.roi.value)
+    for region, group, points in zip(REGIONS, groups, outlines, strict=True):
+        np.testing.assert_array_equal(points, group.roi.value)
         assert points.min(axis=0).tolist() == [region.x, region.y]
     (series,) = drawn.ReferencedSeriesSequence
     (reference,) = series.ReferencedImageSequence
@@ -238,6 +238,9 @@ def test_an_uncertain_film_and_one_out_of_scope_get_a_report_that_says_so(
     objects = make_objects(read_source(data), uncertain)
     assert len(objects) == 4
     assert said(objects[0])[0].startswith("Uncertain: ") and "needs review" in said(objects[0])[0]
+    nowhere = replace(uncertain, probability=0.9, regions=())
+    sentence = said(make_objects(read_source(data), nowhere)[0])[0]
+    assert "no region stands out" in sentence and "between" not in sentence
 
     (report,) = make_objects(read_source(data), unknown(uncertain))
     assert said(report)[0] == "Out of scope: It is blank. No probability is given."
