@@ -61,7 +61,7 @@ def test_figures_are_per_style_at_the_threshold(sources):
         )
         for film in loso.known_films(sources[0])
     ]
-    predictions[1] = replace(predictions[1], probability=0.6)  # intact
+    predictions[1] = replace(predictions[1], probability=0.6)  # normal
     (style, figures), = loso.source_figures(predictions, 0.5).items()
     assert style == "wrist" and figures["films"] == 12 and figures["fractured"] == 6
     assert figures["sensitivity"]["value"] == 1.0

@@ -44,7 +44,7 @@ def test_location_loss_is_the_focal_loss_per_positive_cell() -> None:
     assert location_loss(logit, target, weight).item() == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_location_loss_of_intact_films_is_finite_and_small_where_the_map_is_cold() -> None:
+def test_location_loss_of_normal_films_is_finite_and_small_where_the_map_is_cold() -> None:
     nothing, everywhere = torch.zeros(2, 4, 4), torch.ones(2, 4, 4)
     cold = location_loss(torch.full((2, 4, 4), -9.0), nothing, everywhere)
     hot = location_loss(torch.full((2, 4, 4), 9.0), nothing, everywhere)

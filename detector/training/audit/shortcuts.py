@@ -125,4 +125,4 @@ def _shift(hits: int, count: int, base: float) -> float:
     if not count:
         return 0.0
     interval = binomtest(hits, count).proportion_ci(method="wilson")
-    return max(0.0, interval.low - base, base - interval.high)
+    return float(max(0.0, interval.low - base, base - interval.high))

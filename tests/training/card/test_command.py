@@ -300,7 +300,7 @@ def test_deletion_and_insertion_are_told_whichever_map_they_favour(metrics):
         assert value in line
 
 
-def test_free_response_without_intact_films_is_said_to_flatter(metrics):
+def test_free_response_without_normal_films_is_said_to_flatter(metrics):
     more = _checked(metrics)
     assert "flatter" not in card.render(make_config(more), SHA)
     more["test"]["froc"]["fracatlas"]["films"] = more["test"]["fracatlas"]["fractured"]

@@ -41,7 +41,7 @@ ROWS = [
       for i, (p, at, h) in enumerate(
           [(0.9, (35, 45), 1), (0.8, (35, 45), 0), (0.75, (35, 45), 0), (0.95, FAR, 0),
            (0.5, (35, 45), 0), (0.2, FAR, 0)])),
-    # Nine intact: six clear, two uncertain, one false alarm.
+    # Nine normal: six clear, two uncertain, one false alarm.
     *({"file": f"i{i}.png", "peak": p, "fractured": 0, "at": FAR, "hand": 0, "hardware": 0}
       for i, p in enumerate([0.05, 0.1, 0.1, 0.15, 0.2, 0.25, 0.4, 0.6, 0.85])),
 ]
@@ -261,7 +261,7 @@ def test_a_detector_that_reads_corners_is_found_out(folder, tmp_path):
     assert robustness.corner_figures(RuleDetector(), records)["auc"]["value"] == 0.5
 
 
-def test_intact_crops_keep_clear_of_every_box():
+def test_normal_crops_keep_clear_of_every_box():
     film = np.random.default_rng(0).integers(0, 255, (300, 240), dtype=np.uint8)
     film[100:140, 60:100] = 255
     film[film == 255] = 254

@@ -127,9 +127,9 @@ def changes() -> tuple[str, ...]:
 def test_films_without_places_have_nothing_to_be_measured_on(films: Path) -> None:
     from detector.training.data.layouts import read_manifest
 
-    intact = [record for record in read_manifest(films) if not record.fractured]
+    normal = [record for record in read_manifest(films) if not record.fractured]
     with pytest.raises(ValueError, match="boxed fracture"):
-        saliency.saliency_report(FractureDetector(tiny_model()), intact)
+        saliency.saliency_report(FractureDetector(tiny_model()), normal)
 
 
 def test_a_wrong_folder_is_said_in_a_sentence(

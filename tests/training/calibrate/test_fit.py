@@ -68,7 +68,7 @@ def bump(box: np.ndarray, peak: float, shape: tuple[int, int] = (32, 24)) -> np.
 
 
 def films(count: int, decoys: float = -1.0) -> dict:
-    """Half fractured: a bump on the box, and a weaker one elsewhere; intact: a weak one.
+    """Half fractured: a bump on the box, and a weaker one elsewhere; normal: a weak one.
 
     ``decoys``: the weak ones' mean evidence.
     """
@@ -104,15 +104,15 @@ def test_fit_calibration_finds_points_places_and_extent() -> None:
     assert [found.x, found.y, found.width, found.height] == pytest.approx(val["boxes"][0][0], abs=9)
 
 
-def test_most_intact_films_are_left_plain_by_the_floor() -> None:
+def test_most_normal_films_are_left_plain_by_the_display_threshold() -> None:
     val = films(200, decoys=1.0)
     val["logits"] = np.where(val["labels"], 4.0, -2.0) + 0.01 * np.arange(200)
     val["logits"][:12:2] = -5  # missed fractures: the rule-out point is low
     calibration = fit_calibration(**val)
     assert calibration.rule_out < calibration.display_threshold < 0.5
-    intact = np.flatnonzero(~val["labels"])
+    normal = np.flatnonzero(~val["labels"])
     plain = [not find_regions(val["evidence"][i], val["letterboxes"][i], calibration)
-             for i in intact]
+             for i in normal]
     assert 0.72 <= np.mean(plain) <= 0.8
     fractured = np.flatnonzero(val["labels"])
     shown = [bool(find_regions(val["evidence"][i], val["letterboxes"][i], calibration))
