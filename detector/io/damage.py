@@ -36,6 +36,15 @@ def missing_of(form: str, file: bytes, tags: Mapping[int, Any]) -> float:
     return 0.0
 
 
+def parts_are_there(file: bytes, tags: Mapping[int, Any]) -> bool:
+    """Whether a TIFF reaches to the end of all its strips and tiles."""
+    return all(
+        start + count <= len(file)
+        for offsets, counts in _PARTS
+        for start, count in zip(_all(tags, offsets), _all(tags, counts), strict=False)
+    )
+
+
 def _tiff_is_whole(file: bytes, tags: Mapping[int, Any]) -> bool:
     compression = tags.get(_COMPRESSION)
     if compression == _JPEG:

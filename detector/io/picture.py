@@ -11,11 +11,12 @@ import logging
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from detector.errors import FilmTooLarge, NoPixels, RadiographError, UnreadableFilm, UnsupportedFilm
 from detector.io import jpeg
 from detector.io.damage import missing_of
+from detector.io.deep_picture import FROM_ALPHA, HIDDEN, is_deep_colour, read_deep, tiff_tags
 from detector.io.intensity import colourfulness, from_numbers, from_uint8, luma
 from detector.io.limits import Limits
 from detector.io.log_filter import silence
@@ -55,7 +56,13 @@ def read_picture(data: bytes, limits: Limits, frame: int | None = None) -> Decod
     try:
         if data.startswith(jpeg.START):
             jpeg.refuse_unusual(data)
-        return read_image(Image.open(io.BytesIO(data), formats=FORMATS), limits, frame)
+        try:
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        except UnidentifiedImageError:
+            if not tiff_tags(data):
+                raise
+            return _read_deep(data, None, limits, frame)
+        return read_image(image, limits, frame)
     except RadiographError:
         raise
     except Image.DecompressionBombError as error:
@@ -85,10 +92,13 @@ def read_image(image: Image.Image, limits: Limits, frame: int | None = None) -> 
         "width": image.width,
         "height": image.height,
     }
-    # Pillow turns 0-is-white into 0-is-black for 8 bits but not for 16.
+    # Pillow turns 0-is-white into 0-is-black for 8 bits but not for deeper samples.
     tags = getattr(image, "tag_v2", {})
-    white_is_zero = image.mode.startswith("I;16") and tags.get(262) == 0
+    white_is_zero = image.mode.startswith(("I", "F")) and tags.get(262) == 0
     file = _file_bytes(image)
+    if not frame and is_deep_colour(file):
+        image.load()  # looks for damage, which OpenCV passes over
+        return _read_deep(file, image, limits, frame)
     try:
         image.load()
     except OSError:
@@ -112,11 +122,28 @@ def read_image(image: Image.Image, limits: Limits, frame: int | None = None) -> 
         warnings += more
     if white_is_zero:
         pixels = 1 - pixels
-    turn = _orientation(image)
-    if turn in _UPRIGHT:
-        pixels = np.ascontiguousarray(_UPRIGHT[turn](pixels))
-        facts["turned_by_exif"] = turn
-    return pixels, facts, warnings
+    return _upright(pixels, _orientation(image), facts), facts, warnings
+
+
+def _upright(pixels: np.ndarray, turn: int, facts: dict[str, Any]) -> np.ndarray:
+    if turn not in _UPRIGHT:
+        return pixels
+    facts["turned_by_exif"] = turn
+    return np.ascontiguousarray(_UPRIGHT[turn](pixels))
+
+
+def _read_deep(
+    data: bytes, image: Image.Image | None, limits: Limits, frame: int | None
+) -> Decoded:
+    """What Pillow cannot open, or opens with the loss of bits."""
+    if frame:
+        raise UnsupportedFilm(
+            f"The file has no picture number {frame} (the first is 0). Choose another."
+        )
+    pixels, facts, warnings, turn = read_deep(data, limits)
+    if image is not None and image.format == "PNG":
+        turn = _orientation(image)
+    return _upright(pixels, turn, facts), facts, warnings
 
 
 def _file_bytes(image: Image.Image) -> bytes:
@@ -194,9 +221,13 @@ def flatten(array: np.ndarray, warnings: list[str]) -> tuple[np.ndarray, float]:
         alpha = array[..., -1]
         one_shade = all((array[..., i] == array[0, 0, i]).all() for i in range(array.shape[2] - 1))
         if one_shade and alpha.min() < alpha.max():
-            warnings.append("The film was taken from the picture's transparency.")
+            warnings.append(FROM_ALPHA)
             return np.ascontiguousarray(alpha), 0.0
-        array = _on_black(array)
+        if alpha.max() > 0:
+            array = _on_black(array)
+        else:
+            warnings.append(HIDDEN)
+            array = array[..., :-1]
     if array.shape[2] == 1:
         return np.ascontiguousarray(array[..., 0]), 0.0
     return luma(array), colourfulness(array)

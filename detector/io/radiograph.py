@@ -23,7 +23,8 @@ import numpy as np
 from PIL import Image
 
 from detector.errors import FilmTooLarge, NoPixels, RadiographError, UnreadableFilm, UnsupportedFilm
-from detector.io.intensity import ONE_SHADE, from_numbers
+from detector.io.deep_picture import deep_grey
+from detector.io.intensity import ONE_SHADE
 from detector.io.limits import Limits
 from detector.io.log_filter import quiet
 from detector.io.picture import Decoded, flatten, read_image, read_picture
@@ -265,23 +266,12 @@ def _from_array(array: np.ndarray, limits: Limits) -> Decoded:
     warnings: list[str] = []
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
-    if array.ndim == 3:
-        if array.dtype != np.uint8:
-            levels, warnings = _levels(array)
-            array = np.rint(levels * 255).astype(np.uint8)
+    if array.ndim == 3 and array.dtype == np.uint8:
         array, facts["colourfulness"] = flatten(array, warnings)
-    pixels, more = from_numbers(array)
+    pixels, colour, more = deep_grey(array)
+    if array.ndim == 3:
+        facts["colourfulness"] = colour
     return pixels.copy() if np.shares_memory(pixels, array) else pixels, facts, warnings + more
-
-
-def _levels(array: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Colour (H, W, 3 or 4) deeper than 8 bits: all colours on one range, alpha on its own."""
-    levels, warnings = from_numbers(array[..., :3])
-    if array.shape[2] == 4:
-        alpha = array[..., 3:].astype(np.float64)
-        full = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else 1.0
-        levels = np.concatenate([levels, np.clip(np.nan_to_num(alpha) / full, 0, 1)], axis=2)
-    return levels, warnings
 
 
 __all__ = ["Limits", "NoPixels", "Radiograph", "load_radiograph", "recognise"]

@@ -350,7 +350,7 @@ def test_no_memory_is_said_as_too_large(monkeypatch: pytest.MonkeyPatch) -> None
     def full(*args: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("detector.io.radiograph.from_numbers", full)
+    monkeypatch.setattr("detector.io.radiograph.deep_grey", full)
     with pytest.raises(errors.FilmTooLarge):
         load_radiograph(GREY)
 

@@ -90,6 +90,38 @@ def tiff(width: int, height: int, tags: dict[int, int], data: bytes = b"") -> by
     return b"II*\0" + struct.pack("<IH", 8, len(entries)) + body + bytes(4) + data
 
 
+def deep_tiff(values: np.ndarray, order: str = "II", photometric: int = 1) -> bytes:
+    """An uncompressed TIFF of any number type, (H, W) or (H, W, samples), in either byte order."""
+    end = {"II": "<", "MM": ">"}[order]
+    samples = 1 if values.ndim == 2 else values.shape[2]
+    data = values.astype(values.dtype.newbyteorder(end)).tobytes()
+    start = 8 + 2 + 12 * 10 + 4  # the end of ten tags
+
+    def short(*numbers: int) -> bytes:
+        return struct.pack(f"{end}{len(numbers)}H", *numbers)
+
+    lists = [short(*[8 * values.dtype.itemsize] * samples),
+             short(*[{"u": 1, "i": 2, "f": 3}[values.dtype.kind]] * samples)]  # fmt: skip
+    if len(lists[0]) > 4:
+        behind = b"".join(lists)
+        lists = [struct.pack(f"{end}I", start + at) for at in (0, len(lists[0]))]
+    else:
+        behind = b""
+    tags = {
+        256: values.shape[1], 257: values.shape[0], 258: lists[0], 259: short(1),
+        262: short(photometric), 273: start + len(behind), 277: short(samples),
+        278: values.shape[0], 279: len(data), 339: lists[1],
+    }  # fmt: skip
+    body = b"".join(
+        struct.pack(f"{end}HHII", tag, 4, 1, value) if isinstance(value, int)
+        else struct.pack(f"{end}HHI", tag, 3, samples if tag in (258, 339) else 1)
+        + value.ljust(4, b"\0")
+        for tag, value in tags.items()
+    )  # fmt: skip
+    head = order.encode() + struct.pack(f"{end}HIH", 42, 8, len(tags))
+    return head + body + bytes(4) + behind + data
+
+
 def header(pixels: np.ndarray, frames: int = 1, **elements) -> Dataset:
     """A complete DICOM header for stored values (H, W), (H, W, 3) or (frames, H, W)."""
     film = Dataset()
@@ -253,6 +285,8 @@ FILMS: dict[str, Callable[[], bytes]] = {
     "tiff": lambda: saved(grey(), "TIFF"),
     "tiff 16": lambda: saved(DEEP, "TIFF"),
     "tiff float": lambda: saved(Image.fromarray(DEEP.astype(np.float32)), "TIFF"),
+    "tiff 64-bit": lambda: deep_tiff(DEEP.astype(np.float64)),
+    "tiff 16 colour": lambda: deep_tiff(np.repeat(DEEP[..., None], 3, axis=2), "MM", 2),
     "tiff lzw": lambda: saved(colour(), "TIFF", compression="tiff_lzw"),
     "tiff deflate": lambda: saved(grey(), "TIFF", compression="tiff_adobe_deflate"),
     "tiff jpeg": lambda: saved(grey(), "TIFF", compression="jpeg"),
