@@ -7,6 +7,7 @@ page hands over with the event. ``detector.report.words`` holds the strings.
 
 from __future__ import annotations
 
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -32,14 +33,23 @@ def tag(name: str, key: str, **attributes: str) -> str:
 
 
 def translations() -> gr.I18n:
-    """The page's strings in all languages, with each language's own name, direction and mark."""
+    """The page's and the viewer's strings, with each language's direction and mark.
+
+    Only what a language has of its own: Gradio and ``page.js`` take the rest from English.
+    """
     return gr.I18n(**{code: _of_page(code) for code in LANGUAGES})
 
 
+@cache
 def _of_page(code: str) -> dict[str, Any]:
     words = words_in(code)
-    facts = {"": words["language"], "direction": words["direction"], "machine": words["machine"]}
-    return {PREFIX + key: value for key, value in {**words["page"], **facts}.items()}
+    facts = {"direction": words["direction"], "machine": words["machine"]}
+    strings = {**words["page"], **{f"viewer {k}": v for k, v in words["viewer"].items()}}
+    own = {
+        key: value for key, value in strings.items()
+        if code == "en" or value != _of_page("en")[PREFIX + key]
+    }  # fmt: skip
+    return {PREFIX + key: value for key, value in {**own, **facts}.items()}
 
 
 def language_menu() -> str:

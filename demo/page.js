@@ -17,11 +17,13 @@ window.fd = (() => {
     Object.defineProperty(navigator, 'languages', { get: () => [chosen, 'en'] });
   }
   let strings = null;
+  let english = {};
   function load() {
     const all = (window.gradio_config && window.gradio_config.i18n_translations) || {};
     const code = navigator.language.toLowerCase().split('-')[0];
     fd.language = all[code] ? code : 'en';
     strings = all[fd.language] || {};
+    english = all.en || {};
     const root = document.documentElement;
     root.lang = fd.language;
     root.dir = strings['fd direction'] || 'ltr';
@@ -31,13 +33,16 @@ window.fd = (() => {
   }
   function t(key, values = {}) {
     if (!strings) load();
-    const text = strings[`fd ${key}`] || key;
+    const text = strings[`fd ${key}`] ?? english[`fd ${key}`] ?? key;
     if (typeof text !== 'string') return text;
     return text.replace(/\{(\w+)\}/g, (all, name) => (name in values ? values[name] : all));
   }
   // Every text marked `data-t`, and the names marked `data-t-label`, below an element.
   function translate(element) {
-    element.querySelectorAll('[data-t]').forEach((node) => { node.textContent = t(node.dataset.t); });
+    element.querySelectorAll('[data-t]').forEach((node) => {
+      node.textContent = t(node.dataset.t);
+      if (!(`fd ${node.dataset.t}` in strings)) node.lang = 'en';
+    });
     element.querySelectorAll('[data-t-label]').forEach((node) => {
       node.setAttribute('aria-label', t(node.dataset.tLabel));
     });
@@ -50,6 +55,7 @@ window.fd = (() => {
       node.replaceChildren(...parts);
     });
     element.querySelectorAll('[data-list]').forEach((node) => {
+      if (!(`fd ${node.dataset.list}` in strings)) node.lang = 'en';
       node.replaceChildren(...t(node.dataset.list).map((text) => {
         const item = document.createElement('li');
         item.textContent = text;
@@ -313,7 +319,7 @@ window.fd = (() => {
     const start = () => {
       if (!buttons().length) return requestAnimationFrame(start);
       if (TABS.includes(query.get('tab'))) tab(query.get('tab'));
-      document.querySelector('.tab-container').addEventListener('click', (event) => {
+      document.addEventListener('click', (event) => {
         const name = TABS[buttons().indexOf(event.target.closest('[role="tab"]'))];
         if (!name) return;
         const address = new URL(location.href);

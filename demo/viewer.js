@@ -2,6 +2,7 @@
 // request to the server. The film arrives once, as a lossless picture inside the page's own message
 // (16 bits as two bytes where the film has more than 8), the heat as an 8-bit map.
 const root = element.querySelector('.fv');
+fd.translate(element);
 const canvas = root.querySelector('.fv-canvas');
 const ask = (selector) => root.querySelector(selector);
 const inputs = {};
@@ -60,7 +61,7 @@ async function load(message) {
   const data = typeof message === 'string' && message ? JSON.parse(message) : message || null;
   const sameFilm = Boolean(data) && data.id === view.id;
   // A large film takes a while to decode: the one before must not stand beside the new verdict.
-  if (!sameFilm) clear(data ? 'The film is being drawn' : 'The film appears here');
+  if (!sameFilm) clear(data ? fd.t('viewer drawing') : fd.t('viewer appears'));
   if (!data) {
     root.dataset.empty = 'true';
     return;
@@ -72,7 +73,7 @@ async function load(message) {
       : { values: view.film, width: view.iw, height: view.ih };
     heat = data.heat ? await layer(data.heat, false) : null;
   } catch {
-    if (turn === view.loads) clear('This browser cannot show the film: it may be too large for it');
+    if (turn === view.loads) clear(fd.t('viewer too large'));
     return;
   }
   if (turn !== view.loads) return; // a newer film came while this one was decoded
@@ -109,7 +110,7 @@ function clear(words) {
   Object.assign(view, { id: null, film: null, heat: null, regions: [], truth: [], chosen: -1, marking: false });
   Object.assign(root.dataset, { wait: 'true', heat: 'false', mark: 'false', truth: 'false' });
   ask('.fv-nofilm').textContent = words;
-  ask('#fv-alt').textContent = 'No film is shown.';
+  ask('#fv-alt').textContent = fd.t('viewer no film');
   draw();
 }
 
@@ -288,7 +289,7 @@ function showSettings() {
   }
   ask('.fv-legend i').style.background = `linear-gradient(90deg, ${stops.join(',')})`;
   ask('.fv-lo').textContent = share(view.threshold);
-  ask('.fv-hi').textContent = view.relative ? 'strongest on this film' : '100 % fracture here';
+  ask('.fv-hi').textContent = view.relative ? fd.t('viewer strongest') : `100 % ${fd.t('viewer local')}`;
 }
 
 function automaticWindow() {

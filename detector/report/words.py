@@ -4,8 +4,9 @@
     words["missing"]                  a string, or a list or dict of strings
     words.say("post", before=20)      a sentence with its values put in
 
-The page, the page without a server and the report read the same files. Strings of the programming
-interface (``Prediction.decision``) are never translated.
+The page, the page without a server and the report read the same files. What a language does not
+have yet is said in English. Strings of the programming interface (``Prediction.decision``) are never
+translated.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Words(dict):
     """The strings of one language, by key; ``code`` is its BCP 47 code."""
 
     def __init__(self, code: str) -> None:
-        super().__init__(json.loads((FOLDER / f"{code}.json").read_text(encoding="utf-8")))
+        super().__init__(_filled(_read("en"), _read(code)))
         self.code = code
 
     def say(self, key: str, **values: Any) -> str:
@@ -33,6 +34,18 @@ class Words(dict):
     def heading(self, decision: str) -> str:
         """How a person is told of a ``decision``."""
         return self["verdicts"][decision]["heading"]
+
+
+def _read(code: str) -> dict[str, Any]:
+    return json.loads((FOLDER / f"{code}.json").read_text(encoding="utf-8"))
+
+
+def _filled(english: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """``own`` with what it lacks of ``english``."""
+    return {
+        key: _filled(value, own.get(key, {})) if isinstance(value, dict) else own.get(key, value)
+        for key, value in english.items()
+    }
 
 
 @cache

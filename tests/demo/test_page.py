@@ -173,13 +173,13 @@ def test_another_method_changes_the_map_and_not_the_verdict(page, films):
     drop(page, films[0])
     page.wait_for_selector("#method-row input")
     before = verdict(page)
-    assert "fracture here" in page.locator(".fv-hi").inner_text()
+    assert "local probability" in page.locator(".fv-hi").inner_text()
     asked = []
     page.on("request", lambda r: asked.append(r.url) if r.url.endswith("/queue/join?") else None)
     page.locator("#method input").click()
     page.get_by_role("option", name="EigenCAM").click()
     page.wait_for_function(
-        "() => document.querySelector('.fv-hi').textContent.includes('strongest on this film')"
+        "() => document.querySelector('.fv-hi').textContent.includes('strongest on this image')"
     )
     assert verdict(page) == before and len(asked) == 1
 
