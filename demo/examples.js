@@ -1,3 +1,4 @@
+fd.translate(element);
 element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-example]');
   if (!button) return;

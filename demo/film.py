@@ -85,6 +85,9 @@ class FilmTab:
                         label=t("method"), info=t("method info"), elem_id="method",
                         filterable=False,
                     )
+                with gr.Accordion(t("tips"), open=False, elem_id="tips"):
+                    for tip in ("tip original", "tip one view", "tip whole"):
+                        gr.Markdown(t(tip))
                 with gr.Accordion(t("map"), open=False):
                     gr.Markdown(t("what it is"))
                     gr.Markdown(t("what it is not"))

@@ -5,8 +5,7 @@
     words.say("post", before=20)      a sentence with its values put in
 
 The page, the page without a server and the report read the same files. What a language does not
-have yet is said in English. Strings of the programming interface (``Prediction.decision``) are never
-translated.
+have yet is said in English. Strings of the programming interface (``Prediction.decision``) stay.
 """
 
 from __future__ import annotations
