@@ -21,16 +21,21 @@ TORCH := $(shell sed -n 's/^\(torch\|torchvision\)==/&/p' constraints.txt)
 INDEX_MARK := $(if $(TORCH_INDEX),.torch-$(shell printf '%s' '$(TORCH_INDEX)' | cksum | cut -d' ' -f1),.torch)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo browser test lint clean
 .DELETE_ON_ERROR:
 
 help: ## Say what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 17
 	@echo '  Settings: PORT=7860 HOST=127.0.0.1 TORCH_INDEX=URL PYTHON=python3.11 ARGS="more arguments"'
 
 demo: $(VENV)/.demo ## Install what the page needs, then open it on http://HOST:PORT
 	@echo "Starting the page on http://$(HOST):$(PORT) (Ctrl-C stops it)"
 	@exec $(PY) -m demo --host $(HOST) --port $(PORT) $(ARGS)
+
+browser: $(VENV)/.browser ## Build the page without a server (takes Node and npm), open it on http://HOST:PORT
+	@rm -rf build/browser
+	@$(PY) -m browser.build --out build/browser $(ARGS)
+	@exec $(PY) -m browser.serve build/browser --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.dev ## Install what the tests need, then run them
 	@echo "Running the tests"
@@ -49,10 +54,15 @@ $(VENV)/.demo: $(PINS) $(VENV)/$(INDEX_MARK)
 	@$(PIP) -c constraints.txt -e '.[demo,fast]'
 	@touch $@
 
+$(VENV)/.browser: $(PINS) $(VENV)/$(INDEX_MARK)
+	@echo "Installing what building the page takes into $(VENV)"
+	@$(PIP) -c constraints.txt -e '.[browser]'
+	@touch $@
+
 $(VENV)/.dev: $(PINS) $(VENV)/$(INDEX_MARK)
 	@echo "Installing the packages for the page, training and tests into $(VENV)"
 	@$(PIP) -c constraints.txt -e '.[dev]'
-	@touch $@ $(VENV)/.demo
+	@touch $@ $(VENV)/.demo $(VENV)/.browser
 
 # torch and torchvision go in first and together: mixed builds break torchvision's import.
 $(VENV)/.torch: constraints.txt | $(VENV)/.created

@@ -106,7 +106,7 @@ def viewer_message(
         # Not `heatmap`, which the prediction would keep: it is as large as the film.
         heat = cv2.convertScaleAbs(shrink(prediction.heat.on_film(), HEAT_SIDE), alpha=255.0)
         message["heat"] = data_uri(heat)
-        message["table"] = base64.b64encode(_colours(calibration).tobytes()).decode()
+        message["table"] = base64.b64encode(shown_colours(calibration).tobytes()).decode()
         message["regions"] = prediction.to_dict()["regions"]
         message["truth"] = [dict(zip(("x", "y", "width", "height"), b, strict=True)) for b in truth]
     return json.dumps(message)
@@ -123,7 +123,7 @@ def shown_by_browsers(facts: Mapping[str, Any]) -> bool:
     )  # fmt: skip
 
 
-def _colours(calibration: Calibration) -> np.ndarray:
+def shown_colours(calibration: Calibration) -> np.ndarray:
     """The overlay's colours over the heat that is shown, uint8 RGB (256, 3) from floor to 1."""
     shown = max(1 - calibration.display_threshold, 1e-6)
     return colour_table(0.0, high=(calibration.rule_in - calibration.display_threshold) / shown)

@@ -28,6 +28,7 @@ MARKER_OF_FIXTURE = {
     "films_root": "films", "chromium": "browser", "nginx_installed": "proxy",
     "dciodvfy": "dicom", "dcm2pnm": "dicom", "dcmp2pgm": "dicom", "dsrdump": "dicom",
     "orthanc": "dicom",
+    "built_page": "node",
 }
 
 

@@ -13,8 +13,8 @@ from detector.model.letterbox import Letterbox
 
 MAX_REGIONS = 5
 REGION_COLOUR = (120, 230, 255)
-_FAINT = 0.25  # a region is at least this proportion as probable as the strongest one
-_FINE = 4  # map cells are refined this many times before regions are cut out
+FAINT = 0.25  # a region is at least this proportion as probable as the strongest one
+FINE = 4  # map cells are refined this many times before regions are cut out
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def find_regions(
     """
     shown: list[Region] = []
     for region in _candidates(evidence, letterbox, calibration):
-        if region.score < max(calibration.display_threshold, _FAINT * (shown or [region])[0].score):
+        if region.score < max(calibration.display_threshold, FAINT * (shown or [region])[0].score):
             break
         shown.append(region)
     return tuple(shown)
@@ -62,7 +62,7 @@ def _candidates(
 ) -> Iterator[Region]:
     rows, cols = evidence.shape
     fine = cv2.resize(
-        np.asarray(evidence, np.float32), (cols * _FINE, rows * _FINE),
+        np.asarray(evidence, np.float32), (cols * FINE, rows * FINE),
         interpolation=cv2.INTER_CUBIC,
     )
     step = letterbox.canvas[0] / fine.shape[0]

@@ -18,6 +18,11 @@ LEAST_DETAIL = 0.0015
 _SURROUNDINGS = (9, 9)
 MAX_COLOURFULNESS = 0.12  # share of the grey range; scans of films with a tint stay below it
 
+# Why a film is out of scope; the page without a server says the same.
+BLANK = "The picture is blank."
+IN_COLOUR = "The picture is in colour, so it is no plain X-ray film."
+UNLIKE = "The picture does not look like the limb films that the model was trained on."
+
 
 @dataclass(frozen=True)
 class ScopeCheck:
@@ -57,16 +62,11 @@ class OodModel:
         at the size the network sees them, without padding."""
         score = self.score(embedding)
         if is_blank(pixels):
-            return ScopeCheck(False, max(score, 2.0), "The picture is blank.")
+            return ScopeCheck(False, max(score, 2.0), BLANK)
         if colourfulness > MAX_COLOURFULNESS:
-            return ScopeCheck(
-                False, max(score, 2.0), "The picture is in colour, so it is no plain X-ray film."
-            )
+            return ScopeCheck(False, max(score, 2.0), IN_COLOUR)
         if score > 1:
-            return ScopeCheck(
-                False, score,
-                "The picture does not look like the limb films that the model was trained on.",
-            )
+            return ScopeCheck(False, score, UNLIKE)
         return ScopeCheck(True, score)
 
 

@@ -1,0 +1,1 @@
+"""The page without a server: the model in the visitor's own browser."""
