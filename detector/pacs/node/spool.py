@@ -21,7 +21,6 @@ where it lies, and it is taken up again.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import secrets
@@ -34,6 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detector.io.atomic_io import sync, write
+from detector.pacs.node.film_keys import FilmKeys
 from detector.pacs.node.folder_queue import FolderQueue
 
 STATES = ("incoming", "working", "outgoing", "done", "failed")
@@ -77,13 +77,13 @@ class Spool:
         except OSError as error:
             os.close(self._fence)
             raise SpoolInUse(f"another node uses the spool {self.folder}") from error
-        for name in (*STATES, "content", "new"):
+        for name in (*STATES, "new"):
             (self.folder / name).mkdir(exist_ok=True, mode=0o700)
         sync(self.folder)
         self._lock = threading.Lock()
         self._films = FolderQueue(self.folder / "incoming")
         self._answers = FolderQueue(self.folder / "outgoing")
-        self._key = self._read_key()
+        self._keys = FilmKeys(self.folder)
         self._recover()
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class Spool:
 
     def key(self, instance: str) -> str:
         """The name under which the first film with this SOP Instance UID is kept."""
-        return hashlib.blake2b(instance.encode(), key=self._key, digest_size=16).hexdigest()
+        return self._keys.first(instance)
 
     def receive(
         self, instance: str, parts: Sequence[bytes | memoryview], content: bytes = b""
@@ -115,7 +115,7 @@ class Spool:
             OSError: it could not be written.
         """
         with self._lock:
-            if self._is_known(self._key_for(instance, content)):
+            if self._is_known(self._keys.of(instance, content)):
                 return None
         size = sum(len(part) for part in parts)
         if self.free_space() - size < self.free_bytes:
@@ -124,11 +124,10 @@ class Spool:
         try:
             write(fresh, parts)
             with self._lock:  # of two that send the same film at once, one is the first
-                key = self._key_for(instance, content)
+                key = self._keys.of(instance, content)
                 if self._is_known(key):
                     return None
-                write(self.folder / "content" / key, [content.hex().encode()])
-                sync(self.folder / "content")
+                self._keys.remember(key, content)
                 os.replace(fresh, self._film(key))
                 try:
                     sync(self.folder / "incoming")
@@ -151,14 +150,6 @@ class Spool:
         """Whether a film with this SOP Instance UID was acknowledged, and is remembered."""
         key = self.key(instance)
         return self._is_known(key) or (self.folder / "failed" / key).exists()
-
-    def _key_for(self, instance: str, content: bytes) -> str:
-        first = self.key(instance)
-        try:
-            same = (self.folder / "content" / first).read_text() == content.hex()
-        except FileNotFoundError:
-            same = True
-        return first if same else self.key(f"{instance} {content.hex()}")
 
     def _is_known(self, key: str) -> bool:
         # In the order in which a film moves, so that none slips past the search.
@@ -337,7 +328,7 @@ class Spool:
                 if mark.stat().st_mtime < older_than:
                     mark.unlink()
                     if not (self.folder / "failed" / mark.name).exists():
-                        (self.folder / "content" / mark.name).unlink(missing_ok=True)
+                        self._keys.forget(mark.name)
                     count += 1
         return count
 
@@ -362,15 +353,6 @@ class Spool:
         for answers in list(self._entries("outgoing")):
             if (self.folder / "done" / answers.name).exists():
                 shutil.rmtree(answers)
-
-    def _read_key(self) -> bytes:
-        file = self.folder / "key"
-        if not file.exists():
-            fresh = self._new()
-            write(fresh, [secrets.token_bytes(32)])
-            os.replace(fresh, file)
-            sync(self.folder)
-        return file.read_bytes()
 
     def _film(self, key: str, state: str = "incoming") -> Path:
         return self.folder / state / f"{key}.dcm"

@@ -165,6 +165,7 @@ class _Handler(RequestHandler):
             with suppress(OSError):
                 self.request.sendall(_NO_ROOM)
             return
+        self.request.settimeout(self.server.settings.timeout)
         association = self._create_association()
         evt.trigger(association, evt.EVT_CONN_OPEN, {"address": self.client_address})
         connection = association.dul.socket
