@@ -9,7 +9,7 @@
 
 ``--data`` takes the manifest layout, FracAtlas as published, the multi-region layout, or a folder
 of two classes; ``--ood-images`` are pictures that the out-of-distribution check learns to refuse.
-Val chooses the epoch (``--keep last``: the last one); it is calibrated on val and written to
+The last epoch is kept (``--keep best``: the best on val); it is calibrated on val and written to
 ``--out``. Everything else that a run makes lies in ``runs/<time>/``.
 
 Exit code: 0 done; 1 the run broke off (disk full, damaged checkpoint, loss not finite), its last
@@ -33,7 +33,8 @@ from tqdm import tqdm
 
 from detector.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from detector.training.config import ON_PHANTOMS, TrainConfig
-from detector.training.data.dataset import CachedFilm, EpochDataset
+from detector.training.data.dataset import EpochDataset
+from detector.training.data.films import CachedFilm
 from detector.training.ema import make_ema
 from detector.training.initial_network import make_network, started_from
 from detector.training.losses import image_loss, location_loss

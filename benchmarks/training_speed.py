@@ -38,14 +38,15 @@ def main() -> None:
 
     import train
     from detector.training.config import TrainConfig
-    from detector.training.data.dataset import EpochDataset, cache_films
+    from detector.training.data.dataset import EpochDataset
+    from detector.training.data.films import cache_films
     from detector.training.data.layouts import read_manifest
     from detector.training.ema import make_ema
     from detector.training.initial_network import make_network
     from detector.training.losses import image_loss, location_loss
     from detector.training.optimizer import make_optimizer
     from detector.training.processes import make_accelerator, resolve_precision
-    from detector.training.sources import draw_phantoms
+    from detector.training.sources import CACHED_SIDE, draw_phantoms
 
     precision = resolve_precision(arguments.precision)
     accelerator = make_accelerator(precision)
@@ -66,7 +67,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         draw_phantoms(Path(folder), {"train": arguments.films}, 0)
-        films, _ = cache_films(read_manifest(Path(folder)), round(arguments.size * 1.15))
+        films, _ = cache_films(read_manifest(Path(folder)), CACHED_SIDE)
 
     def loader(epoch: int) -> DataLoader:
         return DataLoader(EpochDataset(films, config, epoch), batch_size=config.batch,

@@ -27,12 +27,15 @@ class TrainConfig:
     Neither the source of a film nor how much of it is shown may tell its label. Therefore:
 
     - Sources with fewer than a hundred films show each film ``repeats`` times an epoch. The others
-      show every fractured film once, and ``negatives_per_epoch`` of their normal films in all.
-    - A negative crop is a close-up of a fractured film without any fracture, taught as normal.
-      There are ``negative_crops`` of them, and more from a source with fewer normal than fractured
-      films, until it has as many.
+      show every fractured film once, and ``negatives_per_epoch`` of their normal films, or
+      ``normals_per_epoch`` where they have no fractured ones.
+    - A negative crop is a part of a fractured film without any fracture, taught as normal. There
+      are ``negative_crops`` of them, and more from a source without normal films.
     - ``lesion_crop_fraction`` of the fractured films are shown as close-ups of the fracture, and
       the same fraction of the normal films as close-ups of anything.
+    - Fractures are drawn onto normal films until ``fractured_fraction`` of each source's samples
+      are fractured (0 draws none). Their location counts in full, their label
+      ``drawn_label_weight``. ``mimic_fraction`` of the other normal films show a drawn mimic.
     - ``pair_fraction`` of the samples hold a second, normal film on the same canvas, each film with
       an appearance of its own.
 
@@ -59,27 +62,32 @@ class TrainConfig:
         None, "where the weights go (default: weights, for phantoms the run folder)",
         type=Path, metavar="FOLDER")
     keep: str = _option(
-        "best", "the epoch whose weights are written: the best on val, or the last, where val is "
-        "too small to choose by", choices=("best", "last"))
+        "last", "the epoch whose weights are written: the last, or the best on val, which is worse "
+        "on sources that were left out", choices=("last", "best"))
     precision: str = _option(
         "auto", "of the forward pass (auto: bf16 where the processor has it)",
         choices=("auto", "bf16", "float32"))
     workers: int = _option(1, "loader processes")
 
-    epochs: int = _option(26, "passes over the data")
+    epochs: int = _option(24, "passes over the data")
     batch: int = _option(16, "films a step, over all processes")
     sizes: tuple[int, ...] = _option(
-        (320, 384, 448, 448), "longest side of the canvas in pixels, each for an equal part of the "
-        "epochs", nargs="+", type=int)
-    # Training zooms in, so a film that fits the canvas shows its fractures smaller than they were
-    # taught: the input in use is larger (Touvron et al. 2019).
+        (320, 320, 384, 448, 448, 544), "longest side of the canvas in pixels, each for an equal "
+        "part of the epochs", nargs="+", type=int)
     input_scale: float = _option(
-        8 / 7, "input size in use over the last of the sizes, rounded to 32 pixels")
-    negatives_per_epoch: int = _option(1000, "normal films an epoch from large sources")
-    repeats: int = _option(5, "times an epoch that each film of a small source is shown")
-    negative_crops: int = _option(200, "close-ups of fractured films without the fracture")
+        1.0, "input size in use over the last of the sizes, rounded to 32 pixels")
+    negatives_per_epoch: int = _option(
+        1400, "normal films an epoch from each large source that has fractured ones")
+    normals_per_epoch: int = _option(
+        150, "films an epoch from each large source that has only normal ones")
+    repeats: int = _option(8, "times an epoch that each film of a small source is shown")
+    negative_crops: int = _option(200, "parts of fractured films without the fracture")
     lesion_crop_fraction: float = _option(0.4, "of the fractured films shown as close-ups")
     pair_fraction: float = _option(0.25, "of the samples that show two films")
+    fractured_fraction: float = _option(
+        0.36, "of each source's samples, filled up with fractures drawn on normal films")
+    mimic_fraction: float = _option(0.12, "of the other normal films that show a drawn mimic")
+    drawn_label_weight: float = _option(0.5, "of a drawn fracture's label, against an outlined one")
 
     channels: int = _option(128, "features that the evidence is read from")
     stride: int = _option(8, "pixels per cell of the evidence map, 8 or 16")
@@ -99,13 +107,15 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch, self.repeats) < 1:
             raise ValueError("epochs, batch and repeats must be at least 1")
-        if min(self.negatives_per_epoch, self.negative_crops) < 0:
-            raise ValueError("negatives_per_epoch and negative_crops must not be negative")
+        for name in ("negatives_per_epoch", "normals_per_epoch", "negative_crops"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
         if not self.sizes or any(size < 64 or size % 32 for size in self.sizes):
             raise ValueError(f"sizes must be multiples of 32 from 64 on, not {self.sizes}")
         if not 0.5 <= self.input_scale <= 2:
             raise ValueError(f"input_scale must be in [0.5, 2], not {self.input_scale}")
-        for name in ("lesion_crop_fraction", "pair_fraction"):
+        for name in ("lesion_crop_fraction", "pair_fraction", "fractured_fraction",
+                     "mimic_fraction", "drawn_label_weight"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
         if not 0 <= self.warmup < 1:
@@ -152,7 +162,7 @@ class TrainConfig:
             )
 
 
-_OF_THIS_RUN = {"data", "outlines", "ood_images", "init", "out", "keep", "allow_leakage",
+_OF_THIS_RUN = {"data", "outlines", "ood_images", "init", "out", "allow_leakage",
                 "precision", "workers"}
 
 

@@ -17,7 +17,7 @@ from detector.model.ood import OodModel
 from detector.training.calibrate.ood_fit import fit_ood
 from detector.training.config import TrainConfig
 from detector.training.data.appearance import random_appearance
-from detector.training.data.dataset import read_film
+from detector.training.data.films import read_film
 from detector.training.data.ood_images import reference_images
 from detector.training.data.records import FilmRecord
 from detector.training.data.spatial import View, random_warp, warp_film

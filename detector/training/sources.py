@@ -17,8 +17,9 @@ from detector.phantom import random_phantom
 from detector.training.audit.grouping import group_films
 from detector.training.audit.leakage import leakage
 from detector.training.config import TrainConfig
-from detector.training.data.dataset import CachedFilm, cache_films, plan_epoch
+from detector.training.data.films import CachedFilm, cache_films
 from detector.training.data.layouts import read_films, read_manifest, with_outlines
+from detector.training.data.plan import plan_epoch
 from detector.training.data.records import FilmRecord
 from detector.training.data.splits import split_films
 from detector.training.provenance import data_digest
@@ -29,7 +30,9 @@ MAX_REMOVED = 0.05  # fraction of the films that may be left out so that a split
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}  # for data that has no split of its own
 PHANTOMS = {"train": 160, "val": 60}
 PHANTOM_SIZE = (256, 208)
-CACHE_MARGIN = 1.15  # films are kept in memory a little larger than the network sees them
+# Films are kept in memory at their own size, up to this many pixels on their longest side: a close
+# view of a large film shows real detail.
+CACHED_SIDE = 2048
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ class TrainingData:
         def count(films: Sequence[CachedFilm]) -> str:
             return f"{len(films)} ({sum(f.record.fractured for f in films)} fractured)"
 
-        return f"films: train {count(self.train)}, val {count(self.val)}"
+        size = sum(film.pixels.nbytes for film in (*self.train, *self.val)) / 2**20
+        return (f"films: train {count(self.train)}, val {count(self.val)}; "
+                f"{size:.0f} MiB in memory")
 
 
 def training_data(config: TrainConfig, phantoms: Path, cache: Path) -> TrainingData:
@@ -62,14 +67,13 @@ def training_data(config: TrainConfig, phantoms: Path, cache: Path) -> TrainingD
     Raises:
         ValueError: data that cannot be trained on; the sentence says why.
     """
-    longest = round(config.input_size * CACHE_MARGIN)
     if config.data:
         data = real_data(
-            config.data, longest, config.seed, allow_leakage=config.allow_leakage, cache=cache,
+            config.data, CACHED_SIDE, config.seed, allow_leakage=config.allow_leakage, cache=cache,
             outlines=config.outlines,
         )
     else:
-        data = phantom_data(phantoms, longest, config.seed)
+        data = phantom_data(phantoms, CACHED_SIDE, config.seed)
     samples = len(plan_epoch(data.train, config, 0))
     if samples < config.batch:
         raise ValueError(f"an epoch has {samples} samples, fewer than one --batch {config.batch}")

@@ -11,7 +11,7 @@ import torch
 
 from detector.model.letterbox import Letterbox
 from detector.model.network import EvidenceNetwork
-from detector.training.data.dataset import CachedFilm
+from detector.training.data.films import CachedFilm
 from detector.training.evaluation.metrics import auc, pointing
 
 

@@ -218,16 +218,18 @@ def _training(config: ModelConfig) -> Iterator[str]:
     init = str(config.provenance.get("init", ""))
     start = ("random weights" if init == "random"
              else f"trained {init}" if init.startswith("weights ") else "ImageNet weights")
+    recipe = config.provenance.get("recipe")
+    last = isinstance(recipe, Mapping) and recipe.get("keep") == "last"
+    chosen = "The last epoch is kept" if last else "Validation films choose the epoch"
     temperature = config.architecture.temperature
     pooling = "log-sum-exp" + (f" at temperature {temperature:g}" if temperature != 1 else "")
     yield (
         f"A convolutional backbone that starts from {start}; its features give one evidence map, "
         f"and the film's logit is a {pooling} of that map, so Grad-CAM of the logit is the map "
         "itself up to a constant. Trained with the film's label and, where they are known, the "
-        "radiologists' outlines together (`train.py`). Validation films choose the epoch; films "
-        "are rotated, stretched and changed in appearance while training."
+        f"radiologists' outlines together (`train.py`). {chosen}; films are rotated, stretched "
+        "and changed in appearance while training."
     )
-    recipe = config.provenance.get("recipe")
     if isinstance(recipe, Mapping):
         yield "\n".join(table(["recipe", "value"], flat(recipe)))
     shown = {"recipe", "leakage", "left_out_of_training", "seen_in_training",

@@ -1,4 +1,4 @@
-"""Films in memory and the samples that an epoch draws from them.
+"""The samples that an epoch draws from films in memory.
 
 A sample depends on (seed, epoch, index) only: the same with any number of loader processes, and
 after ``--resume``.
@@ -6,9 +6,8 @@ after ``--resume``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,127 +15,32 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from detector.errors import RadiographError
-from detector.io.radiograph import load_radiograph
 from detector.training.config import TrainConfig
 from detector.training.data.appearance import random_appearance
-from detector.training.data.records import FilmRecord
+from detector.training.data.films import CachedFilm
+from detector.training.data.plan import Drawing, SampleSpec, by_source, plan_epoch
 from detector.training.data.spatial import (
     Outlines,
     Target,
     View,
     make_target,
+    random_part,
     random_warp,
     warp_film,
 )
+from detector.training.data.synthetic.draw import draw_fracture, draw_mimic
+
+_TRIES = 4  # views of a film in which a bone to break is looked for
 
 
 @dataclass(frozen=True)
-class CachedFilm:
-    """A film in memory: grey uint8 (H, W), and the outlines of its fractures in those pixels."""
+class Shown:
+    """What a sample shows of its film: canvas (H, W) uint8, the fractures on it, and canvas pixels
+    per film pixel."""
 
-    record: FilmRecord
-    pixels: np.ndarray
+    canvas: np.ndarray
     outlines: Outlines
-
-
-def read_film(record: FilmRecord, longest: int) -> CachedFilm:
-    """Read a film and shrink it to at most ``longest`` pixels on its longest side.
-
-    Raises:
-        RadiographError: the film cannot be read.
-    """
-    pixels = load_radiograph(record.path).pixels
-    scale = min(1.0, longest / max(pixels.shape))
-    if scale < 1:
-        size = round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    outlines = Outlines.of(record.boxes, record.outlines)
-    matrix = np.array([[scale, 0, 0], [0, scale, 0]])
-    grey = np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
-    return CachedFilm(record, grey, outlines.moved(matrix))
-
-
-def cache_films(
-    records: Sequence[FilmRecord], longest: int, workers: int = 2
-) -> tuple[list[CachedFilm], list[tuple[FilmRecord, str]]]:
-    """All films that can be read, and the others with the reason."""
-
-    def attempt(record: FilmRecord) -> CachedFilm | str:
-        try:
-            return read_film(record, longest)
-        except RadiographError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(workers) as pool:
-        results = list(pool.map(attempt, records))
-    films = [r for r in results if isinstance(r, CachedFilm)]
-    broken = [(k, r) for k, r in zip(records, results, strict=True) if isinstance(r, str)]
-    return films, broken
-
-
-@dataclass(frozen=True)
-class SampleSpec:
-    """One sample of an epoch: the film's index, and what of the film is shown."""
-
-    film: int
-    view: View
-
-
-def plan_epoch(films: Sequence[CachedFilm], config: TrainConfig, epoch: int) -> list[SampleSpec]:
-    """The samples of one epoch, shuffled; see ``TrainConfig`` for what it holds.
-
-    How much of a film is shown must not tell its label, so in each source the same fraction of the
-    normal and of the fractured films is shown close. Of a fracture without an outline nothing may
-    be cut off, so it is shown in full, and the same fraction of the source's normal films with it.
-    That is half of them at most where other fractures are shown close: an appearance that was only
-    ever taught in full is read badly from close.
-    """
-    rng = np.random.default_rng([config.seed, epoch, 2**31])
-    samples: list[SampleSpec] = []
-    plenty: list[SampleSpec] = []
-    crops: list[SampleSpec] = []
-    all_outlined = [i for i, film in enumerate(films) if film.outlines.polygons]
-    for indices in by_source(films):
-        normal = [i for i in indices if not films[i].record.fractured]
-        fractured = [i for i in indices if films[i].record.fractured]
-        outlined = [i for i in fractured if films[i].outlines.polygons]
-        views = dict.fromkeys(normal + outlined, View.RANDOM)
-        views |= dict.fromkeys(set(fractured) - set(outlined), View.FULL)
-        chosen = _choose(rng, outlined, round(config.lesion_crop_fraction * len(outlined)))
-        views |= dict.fromkeys(chosen, View.LESION)
-        full_fraction = 1 - len(outlined) / len(fractured) if fractured else 0.0
-        full_fraction = min(full_fraction, 0.5) if all_outlined else full_fraction
-        order = list(_choose(rng, normal, len(normal)))
-        full = round(full_fraction * len(normal))
-        close = round(config.lesion_crop_fraction * (len(normal) - full))
-        views |= dict.fromkeys(order[:full], View.FULL)
-        views |= dict.fromkeys(order[full:full + close], View.NEGATIVE)
-        if len(indices) < 100:
-            samples += [SampleSpec(i, views[i]) for i in indices] * config.repeats
-        else:
-            samples += [SampleSpec(i, views[i]) for i in fractured]
-            plenty += [SampleSpec(i, views[i]) for i in normal]
-        lacking = max(0, len(fractured) - len(normal))
-        crops += [SampleSpec(i, View.NEGATIVE) for i in _choose(rng, outlined, lacking)]
-    samples += crops
-    chosen = _choose(rng, range(len(plenty)), config.negatives_per_epoch)
-    samples += [plenty[k] for k in chosen]
-    chosen = _choose(rng, all_outlined, config.negative_crops)
-    samples += [SampleSpec(i, View.NEGATIVE) for i in chosen]
-    return [samples[i] for i in rng.permutation(len(samples))]
-
-
-def by_source(films: Sequence[CachedFilm]) -> list[list[int]]:
-    """The indices of each source's films."""
-    sources: dict[str, list[int]] = {}
-    for index, film in enumerate(films):
-        sources.setdefault(film.record.source, []).append(index)
-    return list(sources.values())
-
-
-def _choose(rng: np.random.Generator, indices: Sequence[int], count: int) -> Iterable[int]:
-    return (int(i) for i in rng.permutation(indices)[:count]) if len(indices) else ()
+    zoom: float
 
 
 class EpochDataset(Dataset):
@@ -152,8 +56,8 @@ class EpochDataset(Dataset):
         self.sources = by_source(films)
         self.canvas = config.canvas(epoch)
         self.negatives = [
-            sample for sample in self.samples
-            if sample.view is View.NEGATIVE or not films[sample.film].record.fractured
+            sample for sample in self.samples if sample.drawing is not Drawing.FRACTURE
+            and (sample.view is View.NEGATIVE or not films[sample.film].record.fractured)
         ]
 
     def __len__(self) -> int:
@@ -174,20 +78,59 @@ class EpochDataset(Dataset):
         """Canvas (H, W) uint8 and its target: one film, or a pair."""
         if self.negatives and rng.random() < self.config.pair_fraction:
             return self._pair(rng, sample)
-        return self._single(rng, sample, self.canvas)
+        return self.draw_single(rng, sample, self.canvas)[:2]
 
-    def _single(
+    def draw_single(
         self, rng: np.random.Generator, sample: SampleSpec, canvas: tuple[int, int]
-    ) -> tuple[np.ndarray, Target]:
+    ) -> tuple[np.ndarray, Target, float]:
+        """One film on a canvas (height, width), its target, and canvas pixels per film pixel."""
         film = self.films[sample.film]
-        matrix = random_warp(rng, film.pixels.shape, canvas, film.outlines, sample.view)
-        pixels = warp_film(film.pixels, matrix, canvas)
+        shown = self._show(rng, sample, canvas)
+        if sample.drawing is Drawing.FRACTURE:
+            for _ in range(_TRIES - 1):
+                if shown.outlines.polygons:
+                    break
+                shown = self._show(rng, sample, canvas)
         # Every source lends its grey levels equally often, however few films it has.
         source = self.sources[int(rng.integers(len(self.sources)))]
-        reference = self.films[source[int(rng.integers(len(source)))]].pixels
-        pixels = random_appearance(rng, pixels, reference)
-        moved = film.outlines.moved(matrix)
-        return pixels, make_target(moved, film.record.fractured, canvas, self.config.stride)
+        reference = self.films[source[int(rng.integers(len(source)))]]
+        step = max(1, reference.longest // 512)
+        pixels = random_appearance(rng, shown.canvas, reference.pixels[::step, ::step])
+        not_outlined = film.record.fractured and not film.outlines.polygons
+        fractured = not_outlined or bool(shown.outlines.polygons)
+        target = make_target(shown.outlines, fractured, canvas, self.config.stride)
+        if fractured and sample.drawing is Drawing.FRACTURE:
+            weight = target.label_weight * self.config.drawn_label_weight
+            target = replace(target, label_weight=weight)
+        return pixels, target, shown.zoom
+
+    def _show(
+        self, rng: np.random.Generator, sample: SampleSpec, canvas: tuple[int, int]
+    ) -> Shown:
+        film = self.films[sample.film]
+        pixels, outlines, view = film.pixels, film.outlines, sample.view
+        if sample.part and (part := random_part(
+            rng, pixels.shape, outlines, film.bone_points, view is View.NEGATIVE
+        )):
+            pixels, view = pixels[part], View.RANDOM
+            outlines = outlines.within(part)
+        matrix = random_warp(
+            rng, pixels.shape, canvas, outlines, view,
+            film.bone_points if view is View.NEGATIVE else None,
+        )
+        zoom = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+        shown = Shown(warp_film(pixels, matrix, canvas), outlines.moved(matrix), zoom)
+        if sample.drawing is Drawing.NONE:
+            return shown
+        draw = draw_fracture if sample.drawing is Drawing.FRACTURE else draw_mimic
+        drawn = draw(rng, shown.canvas, zoom)
+        if drawn is None:
+            return shown
+        if drawn.outline is None:
+            return replace(shown, canvas=drawn.canvas)
+        if not _on_film(drawn.outline, matrix, pixels.shape):
+            return shown
+        return Shown(drawn.canvas, Outlines((drawn.outline,)), zoom)
 
     def _pair(self, rng: np.random.Generator, sample: SampleSpec) -> tuple[np.ndarray, Target]:
         """Two films on one canvas, as in Mosaic (Bochkovskiy et al. 2020), the second a negative.
@@ -204,8 +147,19 @@ class EpochDataset(Dataset):
         sides = [cut, side - cut]
         shapes = [tuple(part if k == axis else whole for k, whole in enumerate(self.canvas))
                   for part in sides]
-        halves = [self._single(rng, d, s) for d, s in zip((sample, partner), shapes, strict=True)]
+        halves = [self.draw_single(rng, one, shape)[:2]
+                  for one, shape in zip((sample, partner), shapes, strict=True)]
         if rng.random() < 0.5:
             halves.reverse()
         (first, target), (second, other) = halves
         return np.concatenate([first, second], axis), target.beside(other, axis)
+
+
+def _on_film(
+    outline: np.ndarray, matrix: np.ndarray, shape: tuple[int, int], margin: float = 0.04
+) -> bool:
+    """Whether an outline (canvas pixels) lies on the film, ``margin`` of its side from its edge."""
+    back = cv2.invertAffineTransform(matrix)
+    points = outline @ back[:, :2].T + back[:, 2]
+    room = margin * max(shape)
+    return bool((points > room).all() and (points < np.array(shape[::-1]) - room).all())

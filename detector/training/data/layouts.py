@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from detector.io.radiograph import load_radiograph
 from detector.training.data.labels import (
     CLASS_FOLDERS,
     class_of,
@@ -86,17 +87,22 @@ def with_outlines(records: Sequence[FilmRecord], path: Path) -> list[FilmRecord]
     """The records, with the outlines of a separate COCO json for fractured films that have none.
 
     Its images are named as the records' keys are: the data set's folder and the film's name there.
+    Where it states an image's width and height, outlines are scaled to the film's.
 
     Raises:
         ValueError: the file is no COCO json, or names no fractured film without an outline.
     """
     try:
         annotations = read_annotations(path, folders=True)
+        sizes = {
+            image["file_name"]: (image["width"], image["height"])
+            for image in json.loads(path.read_text())["images"] if "width" in image
+        }
     except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is no COCO file of outlines: {error}") from error
     outlined = [
         record if record.located or record.key not in annotations
-        else replace(record, boxes=annotations[record.key][0], outlines=annotations[record.key][1])
+        else _with_scaled(record, *annotations[record.key], sizes.get(record.key))
         for record in records
     ]
     if not any(new is not old for new, old in zip(outlined, records, strict=True)):
@@ -104,6 +110,21 @@ def with_outlines(records: Sequence[FilmRecord], path: Path) -> list[FilmRecord]
             f"{path} names no fractured film without an outline, as 'folder/film.jpg'."
         )
     return outlined
+
+
+def _with_scaled(
+    record: FilmRecord, boxes: np.ndarray, outlines: tuple[np.ndarray | None, ...],
+    size: tuple[int, int] | None,
+) -> FilmRecord:
+    """The record with outlines that were drawn on a copy of ``size`` (width, height) pixels."""
+    scale = np.ones(2)
+    if size:
+        height, width = load_radiograph(record.path).pixels.shape
+        scale = np.array([width, height]) / size
+    return replace(
+        record, boxes=boxes * np.tile(scale, 2),
+        outlines=tuple(None if one is None else one * scale for one in outlines),
+    )
 
 
 def read_manifest(folder: Path) -> list[FilmRecord]:

@@ -29,6 +29,15 @@ class Outlines:
         """The same outlines after the affine ``matrix`` (2, 3)."""
         return Outlines(tuple(p @ matrix[:, :2].T + matrix[:, 2] for p in self.polygons))
 
+    def within(self, part: tuple[slice, slice]) -> Outlines:
+        """Those that reach into a part of the film (rows, columns), in that part's pixels."""
+        rows, cols = part
+        size = np.array([cols.stop - cols.start, rows.stop - rows.start])
+        moved = [p - [cols.start, rows.start] for p in self.polygons]
+        return Outlines(tuple(
+            p for p in moved if (p.max(axis=0) > 0).all() and (p.min(axis=0) < size).all()
+        ))
+
 
 def _ellipse(box: np.ndarray) -> np.ndarray:
     x, y, width, height = box
@@ -42,7 +51,8 @@ def _ellipse(box: np.ndarray) -> np.ndarray:
 class Target:
     """What the network is taught on one canvas.
 
-    ``label``: 0 or 1. ``label_weight``: 0 where the label of the visible part is not known.
+    ``label``: 0 or 1. ``label_weight`` in [0, 1]: 0 where the label of the visible part is not
+    known.
     ``cells`` (h, w) in {0, 1} and ``cell_weight`` (h, w) in [0, 1]: the evidence map's.
     """
 
@@ -56,10 +66,10 @@ class Target:
 
         It is fractured if one of them is, and normal if both are known to be.
         """
-        known_fractured = max(self.label * self.label_weight, other.label * other.label_weight)
+        fractured = [t.label_weight for t in (self, other) if t.label and t.label_weight]
         return Target(
-            known_fractured,
-            max(known_fractured, min(self.label_weight, other.label_weight)),
+            float(bool(fractured)),
+            max(fractured) if fractured else min(self.label_weight, other.label_weight),
             np.concatenate([self.cells, other.cells], axis),
             np.concatenate([self.cell_weight, other.cell_weight], axis),
         )
@@ -84,6 +94,20 @@ _CLOSE = (1.2, 2.6)
 _ZOOM = {
     View.RANDOM: (0.8, 1.9), View.FULL: (0.75, 1.0), View.NEGATIVE: _CLOSE, View.LESION: _CLOSE,
 }
+_SHARP = 1.2  # canvas pixels per film pixel: more shows nothing but blur
+
+
+def zoom_range(view: View, fit: float) -> tuple[float, float]:
+    """Canvas pixels per film pixel that a view may have, if ``fit`` makes the film fit the canvas.
+
+    A close look at a large film goes on to its own pixels; a small film is not enlarged much beyond
+    its own pixels, or beyond what makes it fit.
+    """
+    low, high = (fit * z for z in _ZOOM[view])
+    if view in (View.NEGATIVE, View.LESION):
+        high = max(high, 1.0)
+    high = min(high, _SHARP * max(1.0, fit))
+    return min(low, 0.8 * high), high
 
 
 def random_warp(
@@ -92,11 +116,12 @@ def random_warp(
     canvas: tuple[int, int],
     outlines: Outlines,
     view: View,
+    bone_points: np.ndarray | None = None,
 ) -> np.ndarray:
     """A random affine matrix (2, 3) from film pixels to canvas pixels.
 
     Rotation, zoom, stretch, flips and shift. A film that lies across is mostly turned to fit the
-    canvas.
+    canvas. ``bone_points`` (N, 2), film pixels: a negative crop is centred near one of them.
     """
     height, width = shape
     rows, cols = canvas
@@ -107,8 +132,8 @@ def random_warp(
         quarter = int(rng.integers(4))
     turned = (width, height) if quarter % 2 else (height, width)
     fit = min(rows / turned[0], cols / turned[1])
-    low, high = _ZOOM[view]
-    zoom = fit * np.exp(rng.uniform(np.log(low), np.log(high)))
+    low, high = zoom_range(view, fit)
+    zoom = np.exp(rng.uniform(np.log(low), np.log(high)))
     tilt = float(np.clip(rng.normal(0, 5 if view is View.FULL else 10), -30, 30))
     angle = np.deg2rad(90 * quarter + tilt)
     stretch = np.exp(rng.uniform(-0.1, 0.1, size=2))
@@ -132,8 +157,12 @@ def random_warp(
     avoid = view is View.NEGATIVE
     best, best_seen = None, None
     for _ in range(6 if outlines.polygons else 1):
-        offset = middle + rng.uniform(-slack, slack) - linear @ centre
-        matrix = np.concatenate([linear, offset[:, None]], axis=1)
+        if avoid and bone_points is not None and len(bone_points):
+            point = bone_points[int(rng.integers(len(bone_points)))]
+            matrix = _brought_into_view(rng, linear, centre, point, middle, slack)
+        else:
+            offset = middle + rng.uniform(-slack, slack) - linear @ centre
+            matrix = np.concatenate([linear, offset[:, None]], axis=1)
         if not outlines.polygons:
             return matrix
         seen = max(_visible(p, canvas) for p in outlines.moved(matrix).polygons)
@@ -142,6 +171,41 @@ def random_warp(
         if (avoid and best_seen == 0) or (not avoid and (best_seen > 0.9 or rng.random() < 0.02)):
             break
     return best
+
+
+_SIDES = (0.35, 0.8)  # of a film's sides, that a part has
+
+
+def random_part(
+    rng: np.random.Generator, shape: tuple[int, int], outlines: Outlines, bone_points: np.ndarray,
+    negative: bool
+) -> tuple[slice, slice] | None:
+    """A part of a film (rows, columns), as if no more had been exposed: around one of its
+    fractures or, ``negative``, without any. Both kinds are equally large.
+
+    ``bone_points`` (N, 2), film pixels: some must lie in the part. None where there is no room.
+    """
+    boxes = np.array([[*p.min(axis=0), *p.max(axis=0)] for p in outlines.polygons])
+    film = np.array(shape[::-1], float)
+    for _ in range(40):
+        size = film * rng.uniform(*_SIDES, 2)
+        low = rng.uniform(0, film - size)
+        high = low + size
+        apart = (boxes[:, :2] > high) | (boxes[:, 2:] < low)
+        inside = ((bone_points > low) & (bone_points < high)).all(1)
+        if not apart.any(axis=1).all() or inside.sum() < 0.12 * len(bone_points):
+            continue
+        if not negative:
+            box = boxes[int(rng.integers(len(boxes)))]
+            room = size - (box[2:] - box[:2])
+            if (room < 0).any():
+                continue
+            low = box[:2] - rng.uniform(0, 1, 2) * room
+            low = np.clip(low, 0, film - size)
+            high = low + size
+        rows, cols = ((int(low[k]), max(int(low[k]) + 8, int(high[k]))) for k in (1, 0))
+        return slice(*rows), slice(*cols)
+    return None
 
 
 def _brought_into_view(

@@ -12,14 +12,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from detector.phantom import random_phantom
 from detector.training.config import TrainConfig
-from detector.training.data.dataset import (
-    CachedFilm,
-    EpochDataset,
-    cache_films,
-    plan_epoch,
-    read_film,
-)
+from detector.training.data.dataset import EpochDataset
+from detector.training.data.films import CachedFilm, cache_films, read_film
+from detector.training.data.plan import Drawing, SampleSpec, plan_epoch
 from detector.training.data.records import FilmRecord
 from detector.training.data.spatial import Outlines, View
 
@@ -103,6 +100,57 @@ def test_every_appearance_is_seen_close_where_fractures_are() -> None:
         (0, View.FULL): 20 * 3, (1, View.FULL): 10 * 3, (1, View.NEGATIVE): 4 * 3,
         (1, View.RANDOM): 6 * 3,
     }
+
+
+def test_a_source_does_not_tell_the_label() -> None:
+    """Fractures drawn on normal films and negative crops give each source the same fraction."""
+    mixed = films(150, "mixed")
+    only = [f for f in films(480, "fractured") + films(480, "normal")
+            if f.record.fractured == (f.record.source == "fractured")]
+    config = replace(CONFIG, negatives_per_epoch=75, normals_per_epoch=120, negative_crops=30)
+    pool = [*mixed, *only]
+    counts: dict[str, Counter] = {}
+    for sample in plan_epoch(pool, config, 0):
+        film = pool[sample.film].record
+        label = (film.fractured and sample.view is not View.NEGATIVE) or (
+            sample.drawing is Drawing.FRACTURE)
+        counts.setdefault(film.source, Counter())[label] += 1
+    for source, wanted in (("fractured", 0.36), ("normal", 0.36), ("mixed", 0.45)):
+        share = counts[source][True] / counts[source].total()
+        assert share == pytest.approx(wanted, abs=0.05), source
+    assert counts["normal"].total() == 120
+    without = plan_epoch(pool, replace(config, fractured_fraction=0, mimic_fraction=0), 0)
+    assert {sample.drawing for sample in without} == {Drawing.NONE}
+
+
+def test_large_normal_films_are_as_frequent_as_large_fractured_ones() -> None:
+    pool = films(400, "one")
+    large = {i for i in range(400) if i % 2 and i < 120} | {i for i in range(0, 400, 8)}
+    pool = [replace(f, pixels=np.zeros((1200, 8), np.uint8)) if i in large else f
+            for i, f in enumerate(pool)]
+    plan = plan_epoch(pool, replace(CONFIG, negatives_per_epoch=100, negative_crops=0), 0)
+    share = {label: np.mean([s.film in large for s in plan if (s.film % 2 == 0) == label])
+             for label in (True, False)}
+    assert share[True] == 0.25 and share[False] == pytest.approx(0.25, abs=0.02)
+
+
+def test_a_drawn_fracture_is_taught_where_it_lies_with_less_weight() -> None:
+    pool = []
+    for seed in range(4):
+        grey = np.round(random_phantom(seed, fractured=False).pixels * 255).astype(np.uint8)
+        pool.append(CachedFilm(FilmRecord(Path(f"{seed}.png"), "s", False), grey, Outlines()))
+    dataset = EpochDataset(pool, replace(CONFIG, sizes=(320,), drawn_label_weight=0.5), 0)
+    taught = []
+    for index in range(8):
+        for drawing in Drawing:
+            sample = SampleSpec(index % 4, View.RANDOM, drawing=drawing)
+            target = dataset.draw_single(np.random.default_rng(index), sample, (320, 288))[1]
+            taught.append((drawing, target.label, target.label_weight, bool(target.cells.any())))
+    normal = {t[1:] for t in taught if t[0] is not Drawing.FRACTURE}
+    assert normal == {(0.0, 1.0, False)}
+    broken = Counter(t[1:] for t in taught if t[0] is Drawing.FRACTURE)
+    assert broken[1.0, 0.5, True] >= 4  # where a bone was found
+    assert set(broken) <= {(1.0, 0.5, True), (0.0, 1.0, False)}
 
 
 def test_epochs_draw_different_normal_films_in_a_different_order() -> None:

@@ -166,6 +166,19 @@ def test_a_table_without_its_columns_is_named(tmp_path: Path) -> None:
         read_films(tmp_path)
 
 
+def test_outlines_are_scaled_from_the_size_that_they_were_drawn_at(tmp_path: Path) -> None:
+    draw(tmp_path / "set" / "images" / "a.png")  # 32 x 40
+    (tmp_path / "set" / "manifest.csv").write_text("file,split,fractured\na.png,train,1\n")
+    records = read_films(tmp_path / "set").records
+    drawn = coco("set/a.png")
+    drawn["images"][0] |= {"width": 16, "height": 10}
+    for images, factor in ((drawn["images"], (2, 4)), (coco("set/a.png")["images"], (1, 1))):
+        (tmp_path / "own.json").write_text(json.dumps(drawn | {"images": images}))
+        (record,) = with_outlines(records, tmp_path / "own.json")
+        assert record.boxes[0] == pytest.approx(np.array([3, 4, 5, 6]) * np.tile(factor, 2))
+        assert record.outlines[0] == pytest.approx(np.array([[3, 4], [8, 4], [8, 10]]) * factor)
+
+
 def test_the_outlines_that_we_drew_lie_on_the_bones_of_their_films(films_root: Path) -> None:
     """Every fractured training wrist has one, and no film of test has."""
     outlines = Path(detector.training.__file__).parent / "data" / "outlines"

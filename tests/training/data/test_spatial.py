@@ -11,8 +11,10 @@ from detector.training.data.spatial import (
     Target,
     View,
     make_target,
+    random_part,
     random_warp,
     warp_film,
+    zoom_range,
 )
 
 CANVAS, STRIDE = (128, 96), 8
@@ -119,6 +121,39 @@ def test_both_close_ups_zoom_alike_and_stay_on_the_film() -> None:
         )
 
 
+def test_a_close_look_shows_a_large_films_own_pixels_and_enlarges_no_small_film() -> None:
+    for view in (View.LESION, View.NEGATIVE):
+        low, high = zoom_range(view, fit=0.25)  # the film is four times as large as the canvas
+        assert low == pytest.approx(0.3) and high == pytest.approx(1.0)
+        low, high = zoom_range(view, fit=1.0)  # as large as the canvas
+        assert high == pytest.approx(1.2) and low < high
+        low, high = zoom_range(view, fit=2.0)  # half as large: enlarged to fit, and little more
+        assert high == pytest.approx(2.4) and low < high
+    assert zoom_range(View.RANDOM, 0.25) == pytest.approx((0.2, 0.475))
+
+
+def test_parts_hold_a_fracture_or_none_and_are_equally_large() -> None:
+    rng = np.random.default_rng(6)
+    outlines = Outlines((*square(60, 40, 20).polygons, *square(150, 220, 15).polygons))
+    bone_points = rng.uniform(0, 1, (64, 2)) * (220, 300)
+    sizes = {}
+    for negative in (False, True):
+        parts = [random_part(rng, (300, 220), outlines, bone_points, negative) for _ in range(80)]
+        parts = [part for part in parts if part]
+        assert len(parts) > 60
+        sizes[negative] = [(r.stop - r.start) * (c.stop - c.start) for r, c in parts]
+        for part in parts:
+            rows, cols = part
+            assert 0 <= rows.start < rows.stop <= 300 and 0 <= cols.start < cols.stop <= 220
+            inside = outlines.within(part).polygons
+            whole = [p for p in inside if p.min() >= -1 and p[:, 0].max() <= cols.stop - cols.start
+                     + 1 and p[:, 1].max() <= rows.stop - rows.start + 1]
+            assert not inside if negative else whole
+    assert np.median(sizes[True]) == pytest.approx(np.median(sizes[False]), rel=0.3)
+    everywhere = square(-5, -5, 320)
+    assert random_part(rng, (300, 220), everywhere, bone_points, negative=True) is None
+
+
 def square(x: float, y: float, side: float) -> Outlines:
     return Outlines((np.array([[x, y], [x + side, y], [x + side, y + side], [x, y + side]]),))
 
@@ -157,7 +192,8 @@ def test_normal_films_and_films_without_an_outline() -> None:
 @pytest.mark.parametrize(
     ("one", "other", "both"),
     [((0, 1), (0, 1), (0, 1)), ((1, 1), (0, 1), (1, 1)), ((1, 1), (0, 0), (1, 1)),
-     ((0, 0), (0, 1), (0, 0)), ((1, 0), (0, 1), (0, 0))],
+     ((0, 0), (0, 1), (0, 0)), ((1, 0), (0, 1), (0, 0)),
+     ((1, 0.5), (0, 1), (1, 0.5)), ((0, 1), (1, 0.5), (1, 0.5))],
 )
 def test_two_films_on_one_canvas_are_fractured_if_one_of_them_is(one, other, both) -> None:
     def target(label: tuple[int, int], cell: int) -> Target:

@@ -1,0 +1,1 @@
+"""Fractures drawn onto normal bone, and their mimics: `draw.py` says why."""
