@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from retraining import lay_out, parser_of, recipe_in_words, source_figures, train_short
+from retraining import lay_out, parse, parser_of, recipe_in_words, source_figures, train_short
 
 from detector.training.audit.grouping import group_films
 from detector.training.card.command import keep_metrics
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, required=True, metavar="FOLDER",
                         help="the source whose training films are dealt, in the manifest layout")
     parser.add_argument("--folds", type=int, default=FOLDS)
-    arguments = parser.parse_args()
+    arguments = parse(parser)
     dealt = deal(arguments.source, arguments.folds, arguments.seed,
                  arguments.runs / "fingerprints")
     folds = []

@@ -18,8 +18,9 @@ from detector.training.run import read_run
 HEAD = """# Experiments
 
 Every training run that decided something, written by `python benchmarks/experiments.py` from the
-run folders. Figures are those of the best epoch on val, which also chose it; test is never read
-here. 'Pointing' has the tolerance of the pointing game, in brackets the strict figure.
+run folders. Figures are on val, of the epoch whose weights were written: the best on val, or the
+last where the recipe keeps that; test is never read here. 'Pointing' has the tolerance of the
+pointing game, in brackets the strict figure.
 
 | run | commit | changed from the recipe | epochs | films/s | FracAtlas AUC | FracAtlas pointing \
 | sr2022 pointing | what was learnt |
@@ -46,7 +47,8 @@ def row_of(run: Path, note: str) -> str | None:
         epochs = list(csv.DictReader(file))
     if not epochs:
         return None
-    best = max(epochs, key=lambda e: float(e["selection"]))
+    last = config.keep == "last"
+    kept = epochs[-1] if last else max(epochs, key=lambda e: float(e["selection"]))
     standard, recipe = TrainConfig().recipe(), config.recipe()
     changed = [f"{k} {v}" for k, v in recipe.items() if v != standard[k] and k != "epochs"]
     data = " + ".join(folder.name for folder in config.data)
@@ -56,12 +58,12 @@ def row_of(run: Path, note: str) -> str | None:
         changed.append(f"outlines of {config.outlines.name}")
 
     def figure(name: str) -> str:
-        return f"{float(best[name]):.3f}" if best.get(name) else "–"
+        return f"{float(kept[name]):.3f}" if kept.get(name) else "–"
 
     speed = sorted(float(e["films_per_second"]) for e in epochs)[len(epochs) // 2]
     return "| " + " | ".join([
         run.name, provenance["commit"][:8], ", ".join([data, *changed]),
-        f"{best['epoch']} of {config.epochs}", f"{speed:.1f}", figure("fracatlas_auc"),
+        f"{kept['epoch']} of {config.epochs}", f"{speed:.1f}", figure("fracatlas_auc"),
         f"{figure('fracatlas_pointing')} ({figure('fracatlas_strict')})",
         f"{figure('sr2022_pointing')} ({figure('sr2022_strict')})", note,
     ]) + " |"

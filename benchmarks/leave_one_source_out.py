@@ -3,14 +3,18 @@
     python benchmarks/leave_one_source_out.py --init tf_efficientnetv2_b0.in1k.safetensors \\
         --data ../shared/data/fracatlas --data ../shared/data/sr2022 \\
         --data ../shared/data/multiregion_pictures \\
-        --outlines detector/training/data/outlines/multiregion_pictures.json [--write weights]
+        --data ../shared/data/normal_feet --data ../shared/data/normal_knees \\
+        --outlines detector/training/data/outlines/multiregion_pictures.json \\
+        [--only normal_feet] [--fractured-fraction 0] [--write weights]
 
-For each source `train.py` trains on the others, shorter and at one smaller size than the shipped
-weights (``EPOCHS``, ``SIZE``), to the last epoch: val of the two small sources is too small to
-choose one. The balanced threshold comes from val of the others; a source without val gives a
-quarter of its training films for that. Then the films of train and val of the source left out are
-read at that threshold, but for those whose picture the others hold. No test film is read.
-``--write`` keeps the figures in the card of the weights in that folder.
+For each source (or those of ``--only``) `train.py` trains on the others, shorter and at one smaller
+size than the shipped weights (``EPOCHS``, ``SIZE``). Options of `train.py`, here
+``--fractured-fraction``, try another recipe by the same judge. The balanced threshold comes from
+val of the others; a source without val gives a quarter of its training films for that. Then the
+films of train and val of the source left out are read at that threshold, but for those whose
+picture the others hold. No test film is read. Of normal films it also counts which are called
+'fracture likely' and which are cleared. ``--write`` keeps the figures in the card of the weights in
+that folder.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from typing import Any
 from retraining import (
     known_films,
     lay_out,
+    parse,
     parser_of,
     recipe_in_words,
     source_figures,
@@ -76,11 +81,17 @@ def leave_out(index: int, arguments: argparse.Namespace, folder: Path) -> dict[s
 
 def main() -> None:
     parser = parser_of(__doc__)
-    arguments = parser.parse_args()
+    parser.add_argument("--only", action="append", metavar="NAME",
+                        help="leave out just this source; several times (default: each in turn)")
+    arguments = parse(parser)
+    if unknown := set(arguments.only or ()) - {source.name for source in arguments.data}:
+        parser.error(f"--only names no source: {', '.join(sorted(unknown))}")
     if len(arguments.data) < 3:
         parser.error("leave one of at least three sources out: give --data three times")
     figures: dict[str, Any] = {"recipe": recipe_in_words(arguments)}
     for index, source in enumerate(arguments.data):
+        if arguments.only and source.name not in arguments.only:
+            continue
         with tempfile.TemporaryDirectory(prefix="leave-out-") as folder:
             figures[source.name] = leave_out(index, arguments, Path(folder))
         print(source.name, json.dumps(figures[source.name]), flush=True)

@@ -15,12 +15,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from detector.model.calibration import Decision  # noqa: E402
 from detector.predictor import FractureDetector  # noqa: E402
 from detector.training.audit.grouping import group_films  # noqa: E402
 from detector.training.data.layouts import read_manifest  # noqa: E402
 from detector.training.data.records import FilmRecord  # noqa: E402
 from detector.training.data.splits import split_films  # noqa: E402
 from detector.training.evaluation.evaluate import UNRANKED  # noqa: E402
+from detector.training.evaluation.metrics import proportion  # noqa: E402
 from detector.training.evaluation.predictions import FilmPrediction  # noqa: E402
 from detector.training.evaluation.summary import summarise  # noqa: E402
 
@@ -29,9 +31,13 @@ FOR_VAL = 0.25  # of the training films of a source without val
 
 
 def parser_of(description: str) -> argparse.ArgumentParser:
-    """The options of a benchmark that trains: data, start, length, where the figures go."""
+    """The options of a benchmark that trains: data, start, length, where the figures go.
+
+    Options that it does not know are passed to `train.py`, see ``parse``.
+    """
     parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--data", type=Path, action="append", required=True, metavar="FOLDER",
                         help="a source in the manifest layout; several times")
@@ -47,8 +53,15 @@ def parser_of(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The command line; ``recipe`` holds the options of `train.py` that try another recipe."""
+    arguments, recipe = parser.parse_known_args()
+    return argparse.Namespace(**vars(arguments), recipe=recipe)
+
+
 def recipe_in_words(arguments: argparse.Namespace) -> str:
-    return f"{arguments.epochs} epochs at {arguments.size} px, seed {arguments.seed}"
+    words = f"{arguments.epochs} epochs at {arguments.size} px, seed {arguments.seed}"
+    return words + (f", {' '.join(arguments.recipe)}" if arguments.recipe else "")
 
 
 def train_short(
@@ -57,7 +70,7 @@ def train_short(
     """Train on ``folders`` by the command line's recipe, to the last epoch, and load the result."""
     command = [sys.executable, str(ROOT / "train.py"), "--runs", str(arguments.runs.resolve()),
                "--out", str(out), "--epochs", str(arguments.epochs),
-               "--sizes", str(arguments.size), "--seed", str(arguments.seed), "--keep", "last"]
+               "--sizes", str(arguments.size), "--seed", str(arguments.seed), *arguments.recipe]
     for folder in folders:
         command += ["--data", str(folder.resolve())]
     if arguments.init:
@@ -95,7 +108,11 @@ def lay_out(records: Sequence[FilmRecord], source: Path, target: Path) -> None:
 def source_figures(
     predictions: Sequence[FilmPrediction], threshold: float
 ) -> dict[str, dict[str, Any]]:
-    """Figures per source: AUC, sensitivity, specificity at the threshold, pointing."""
+    """Figures per source: AUC, sensitivity, specificity at the threshold, pointing.
+
+    And of its normal films, what fraction is called 'fracture likely' (``called_fractured``) and
+    'no fracture seen' (``cleared``), by the detector's own operating points.
+    """
     sources: dict[str, list[FilmPrediction]] = defaultdict(list)
     for one in predictions:
         sources[one.source].append(one)
@@ -105,5 +122,11 @@ def source_figures(
         point = whole["operating_points"]["balanced"]
         parts = {k: whole[k] for k in ("auc", "pointing", "pointing_strict") if k in whole}
         parts |= {k: point[k] for k in ("sensitivity", "specificity") if k in point}
+        normal = [one for one in group if not one.record.fractured]
+        for name, decision in (("called_fractured", Decision.FRACTURE_LIKELY),
+                               ("cleared", Decision.NO_FRACTURE_SEEN)):
+            if normal:
+                parts[name] = proportion([one.decision == decision for one in normal],
+                                         [one.record.cluster for one in normal])
         figures[source] = {"films": whole["films"], "fractured": whole["fractured"], **parts}
     return figures

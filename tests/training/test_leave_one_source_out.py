@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from detector.model.calibration import Decision
 from detector.training.data.layouts import read_manifest
 from detector.training.evaluation.predictions import FilmPrediction
 from detector.training.sources import draw_phantoms
@@ -17,6 +18,7 @@ from detector.training.sources import draw_phantoms
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import leave_one_source_out as loso  # noqa: E402
+import retraining  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -66,4 +68,23 @@ def test_figures_are_per_style_at_the_threshold(sources):
     assert style == "wrist" and figures["films"] == 12 and figures["fractured"] == 6
     assert figures["sensitivity"]["value"] == 1.0
     assert figures["specificity"]["value"] == pytest.approx(5 / 6, abs=1e-3)
+    assert figures["called_fractured"]["value"] == figures["cleared"]["value"] == 0.0
     assert figures["auc"]["value"] == 1.0 and figures["pointing"]["value"] == 1.0
+
+
+def test_a_source_of_normal_films_alone_has_its_decisions_counted(sources):
+    said = [Decision.FRACTURE_LIKELY, *[Decision.NO_FRACTURE_SEEN] * 3]
+    predictions = [
+        FilmPrediction(replace(film, fractured=False), 0.0, 0.2, decision, True)
+        for film, decision in zip(loso.known_films(sources[0]), said, strict=False)
+    ]
+    (figures,) = loso.source_figures(predictions, 0.5).values()
+    assert figures["called_fractured"]["value"] == 0.25 and figures["cleared"]["value"] == 0.75
+    assert figures["specificity"]["value"] == 1.0 and "auc" not in figures
+
+
+def test_what_the_benchmark_does_not_know_is_an_option_of_the_recipe(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["x", "--data", "a", "--seed", "3", "--temperature", "1"])
+    arguments = retraining.parse(retraining.parser_of(""))
+    assert arguments.seed == 3 and arguments.recipe == ["--temperature", "1"]
+    assert retraining.recipe_in_words(arguments).endswith("seed 3, --temperature 1")

@@ -37,7 +37,7 @@ def as_classes(drawn: Path, folder: Path, splits: bool) -> Path:
 
 def test_phantoms_are_a_folder_like_any_other(drawn: Path) -> None:
     data = real_data([drawn], 80, 0)
-    assert data.sentence == "films: train 16 (8 fractured), val 6 (3 fractured)"
+    assert data.sentence == "films: train 16 (8 fractured), val 6 (3 fractured); 0 MiB in memory"
     assert all(max(film.pixels.shape) == 80 for film in (*data.train, *data.val))
     assert all(bool(f.outlines.polygons) == f.record.fractured for f in data.train)
     assert data.provenance["films"] == {"drawn": {"train": 16, "val": 6}}

@@ -275,7 +275,7 @@ def test_training_goes_on_from_a_folder_of_weights(tmp_path: Path, trained: Path
     assert again == kept["provenance"]["init"]
 
 
-@pytest.mark.parametrize(("argv", "kept"), [([], 0), (["--keep", "last"], 1)])
+@pytest.mark.parametrize(("argv", "kept"), [(["--keep", "best"], 0), ([], 1)])
 def test_the_epoch_that_is_kept_is_the_best_or_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str], kept: int
 ) -> None:
@@ -287,6 +287,17 @@ def test_the_epoch_that_is_kept_is_the_best_or_the_last(
 def test_weights_of_another_architecture_are_no_start(trained: Path) -> None:
     with pytest.raises(ValueError, match="the configuration asks for"):
         initial_network.make_network(TrainConfig(stride=16), trained / "weights", pretrained=False)
+
+
+def test_weights_go_on_at_another_temperature_with_an_even_call_kept(trained: Path) -> None:
+    own = read_weights(trained / "weights").network
+    network = initial_network.make_network(
+        TrainConfig(temperature=1.0), trained / "weights", pretrained=False
+    )
+    flat = torch.zeros(1, 50, 40)
+    assert own.architecture.temperature == 3 and network.architecture.temperature == 1
+    torch.testing.assert_close(network.pool(flat), own.pool(flat), rtol=0, atol=1e-3)
+    assert torch.equal(network.evidence.weight, own.evidence.weight)
 
 
 def test_a_split_that_leaks_is_refused_with_the_audits_sentence(
