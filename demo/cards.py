@@ -186,7 +186,8 @@ def meaning(
     }[prediction.decision]
     return words.say(
         key, low=threshold(prediction, "rule_out"), high=threshold(prediction, "rule_in"),
-        figures=_figures(metrics, point, words),
+        # The figures are of films that the model knows, at their operating points.
+        figures="" if prediction.unfamiliar else _figures(metrics, point, words),
     )  # fmt: skip
 
 

@@ -13,13 +13,19 @@ from detector.explain.overlay import overlay as paint
 from detector.explain.overlay import to_grey8
 from detector.explain.regions import Region, draw_regions
 from detector.io.radiograph import Radiograph
+from detector.model.anatomy import Anatomy
 from detector.model.calibration import Calibration, Decision
+from detector.model.familiarity import FamiliarityCheck
 from detector.model.ood import ScopeCheck
 
 FRACTURED, NOT_FRACTURED = "fractured", "not fractured"
 NOWHERE = (
     "The probability is high, but no place on the film stands out. Without a place to look at the "
     "answer is uncertain."
+)
+GROWTH_PLATES = (
+    "The patient is under 16: a growth plate can look like a fracture, and a fracture through one "
+    "can be missed."
 )
 
 
@@ -31,8 +37,9 @@ class Prediction:
     ``detector.model.calibration.Decision``. ``regions``: film pixels, strongest first, none on a
     clear film. ``evidence`` (h, w): the network's map over the letterbox. ``method``: the
     explanation in ``heatmap``, a key of ``detector.explain.methods.METHODS``, made from ``heat``.
-    ``warnings``: sentences about the film's file. ``model``: version, sha256 and, where it is
-    known, the day it was trained.
+    ``calibration`` holds the operating points of this film: an unfamiliar one has others.
+    ``model``: version, sha256 and, where it is known, the day it was trained. ``familiarity``,
+    ``anatomy``: None where the weights cannot tell.
     """
 
     film: Radiograph
@@ -45,6 +52,13 @@ class Prediction:
     calibration: Calibration
     model: dict[str, str]
     method: str = "gradcam"
+    familiarity: FamiliarityCheck | None = None
+    anatomy: Anatomy | None = None
+
+    @property
+    def unfamiliar(self) -> bool:
+        """Whether the film is known to differ from those that the model learnt from."""
+        return self.familiarity is not None and not self.familiarity.familiar
 
     @property
     def label(self) -> str:
@@ -59,10 +73,15 @@ class Prediction:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences: what was odd about the film's file, and about this reading of it."""
+        said = list(self.film.warnings)
         likely = self.probability >= self.calibration.rule_in
         if likely and not self.regions and self.decision == Decision.UNCERTAIN:
-            return (*self.film.warnings, NOWHERE)
-        return self.film.warnings
+            said.append(NOWHERE)
+        if self.scope.in_scope and self.unfamiliar:
+            said.append(self.familiarity.reason)
+        if self.scope.in_scope and self.film.facts.get("child"):
+            said.append(GROWTH_PLATES)
+        return tuple(said)
 
     @cached_property
     def heatmap(self) -> np.ndarray:
@@ -119,6 +138,15 @@ class Prediction:
                 "in_scope": self.scope.in_scope,
                 "score": round(self.scope.score, 3),
                 "reason": self.scope.reason,
+            },
+            "familiarity": self.familiarity and {
+                "familiar": self.familiarity.familiar,
+                "score": round(self.familiarity.score, 3),
+                "reason": self.familiarity.reason,
+            },
+            "anatomy": self.anatomy and {
+                "region": self.anatomy.region,
+                "probability": round(self.anatomy.probability, 3),
             },
             "operating_points": {
                 "rule_out": round(self.calibration.rule_out, 4),

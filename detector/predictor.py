@@ -163,6 +163,13 @@ class FractureDetector:
         output = self.engine.run(canvas)
         calibration = self.config.calibration
         probability = float(calibration.image.probability(output.logit))
+        familiarity = anatomy = None
+        if self.model.familiarity is not None:
+            familiarity = self.model.familiarity.check(output.embedding)
+            calibration = self.model.familiarity.calibration(calibration, familiarity)
+        if self.model.anatomy is not None:
+            familiar = familiarity is None or familiarity.familiar
+            anatomy = self.model.anatomy.read(output.embedding, familiar)
         rows, cols = letterbox.inner
         scope = self.model.ood.check(
             output.embedding, canvas[:rows, :cols], float(film.facts.get("colourfulness", 0.0))
@@ -189,6 +196,8 @@ class FractureDetector:
             calibration=calibration,
             model=self._model_facts,
             method=method,
+            familiarity=familiarity,
+            anatomy=anatomy,
         )
 
     def _other_methods(self) -> Explainers:

@@ -7,6 +7,7 @@
     fracture-detector serve --port 7860
     fracture-detector train --data /folder/of/films
     fracture-detector evaluate --help
+    fracture-detector adapt /folder/of/films --normal --out adapted
     fracture-detector audit /folder/of/films
     fracture-detector listen --spool spool/ --destination ARCHIVE@10.1.2.3:104
     fracture-detector monitor spool/run.jsonl --out monitor.html
@@ -34,6 +35,9 @@ HANDED_ON = {
     "train": ("train", "train", "train on your films, or on synthetic ones"),
     "evaluate": (
         "detector.training.evaluation.evaluate", "train", "measure weights on films with answers"
+    ),
+    "adapt": (
+        "detector.training.adapt.command", "train", "adapt weights to a hospital's own films"
     ),
     "audit": (
         "detector.training.audit.command", "train", "look for copies and shortcuts in a data set"

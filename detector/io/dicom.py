@@ -30,7 +30,7 @@ from detector.errors import (
 from detector.io.codecs import decode_compressed, syntax_name
 from detector.io.dicom_header import OVERLAY_BIT, read_header
 from detector.io.dicom_intensity import eight_bits, grey_levels, numbers
-from detector.io.dicom_words import words
+from detector.io.dicom_words import is_child, words
 from detector.io.intensity import from_uint8
 from detector.io.limits import Limits
 from detector.io.log_filter import silence
@@ -120,6 +120,7 @@ def _read_pixels(dataset: Dataset, stored_as: UID, limits: Limits, frame: int | 
         "frames": frames,
         "frame": chosen,
         **words(dataset),
+        **({"child": True} if is_child(dataset) else {}),
     }
     if (aspect := pixel_aspect(dataset)) != 1:
         facts["pixel_aspect"] = aspect

@@ -31,7 +31,7 @@ MAX_READS = 400_000
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _KEYWORDS = (
     "SpecificCharacterSet", "SOPClassUID", "Modality", "PresentationIntentType", "BodyPartExamined",
-    "ViewPosition", "Laterality", "ImageLaterality", "SamplesPerPixel",
+    "ViewPosition", "Laterality", "ImageLaterality", "PatientAge", "SamplesPerPixel",
     "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue",
     "PixelPaddingRangeLimit", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing",

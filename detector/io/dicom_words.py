@@ -38,6 +38,7 @@ _VIEWS = frozenset((
     "AP PA LL RL RLD LLD RLO LLO LAT LATERAL OBL OBLIQUE AXIAL TAN CC MLO"
 ).split())  # fmt: skip
 _SIDES = frozenset("LRUB")
+CHILD_BELOW = 16  # years; most growth plates of the limbs are open until about then
 
 
 def words(dataset: Dataset) -> dict[str, str]:
@@ -55,6 +56,12 @@ def words(dataset: Dataset) -> dict[str, str]:
         or _upper(dataset.get("Laterality"), _SIDES),
     }
     return {name: word for name, word in found.items() if word}
+
+
+def is_child(dataset: Dataset) -> bool:
+    """Whether ``PatientAge`` says under 16 years; the age itself is not kept."""
+    age = re.fullmatch(r"(\d{3})([DWMY])", _upper(dataset.get("PatientAge")))
+    return bool(age) and int(age[1]) / {"D": 365, "W": 52, "M": 12, "Y": 1}[age[2]] < CHILD_BELOW
 
 
 def _body_part(text: str) -> str:

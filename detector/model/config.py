@@ -36,6 +36,7 @@ class ModelConfig:
 
     ``input_size``: the film's longest side for the network, in pixels. ``self_check``: what the
     network answers to a picture made by code, see ``self_check.py``; empty in older weights.
+    ``heads``: numbers and words of ``heads.safetensors``, with its sha256; None without that file.
     """
 
     version: str
@@ -47,6 +48,7 @@ class ModelConfig:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     self_check: Mapping[str, float] = field(default_factory=dict)
+    heads: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not _SIZES[0] <= self.input_size <= _SIZES[1]:
@@ -62,6 +64,7 @@ class ModelConfig:
             "preprocessing": {"input_size": self.input_size},
             "calibration": self.calibration.to_dict(),
             "ood": {"zero": self.ood_zero, "threshold": self.ood_threshold},
+            **({"heads": dict(self.heads)} if self.heads is not None else {}),
             "self_check": dict(self.self_check),
             "provenance": dict(self.provenance),
             "metrics": dict(self.metrics),
@@ -93,6 +96,7 @@ class ModelConfig:
                 provenance=values.get("provenance", {}),
                 metrics=values.get("metrics", {}),
                 self_check={k: float(v) for k, v in values.get("self_check", {}).items()},
+                heads=None if values.get("heads") is None else dict(values["heads"]),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"{CONFIG_FILE} is incomplete or wrong: {error!r}") from error

@@ -6,9 +6,11 @@ import re
 import sysconfig
 from pathlib import Path
 
+from detector.model.heads import HEADS_FILE
 from detector.model.weights import CONFIG_FILE, MODEL_FILE, WeightsError
 
 CARD_FILE = "README.md"
+_FILES = [MODEL_FILE, HEADS_FILE, CONFIG_FILE, CARD_FILE]
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # a path may begin with a dot, an id not
 
 
@@ -36,7 +38,7 @@ def resolve_weights(weights: str | Path | None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(weights, allow_patterns=[MODEL_FILE, CONFIG_FILE, CARD_FILE]))
+        return Path(snapshot_download(weights, allow_patterns=_FILES))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise WeightsError(
             f"{weights} is no folder here, and could not be had from the Hugging Face Hub: "
@@ -71,7 +73,7 @@ def push_to_hub(folder: str | Path, hub_id: str, *, private: bool = False) -> st
     api.create_repo(hub_id, private=private, exist_ok=True)
     done = api.upload_folder(
         repo_id=hub_id, folder_path=folder,
-        allow_patterns=[MODEL_FILE, CONFIG_FILE, CARD_FILE, "*.svg", "*.png", "saliency.json"],
+        allow_patterns=[*_FILES, "*.svg", "*.png", "saliency.json"],
         commit_message="Weights with their configuration and model card",
     )
     return done.commit_url

@@ -1,6 +1,7 @@
 """The weights folder: ``model.safetensors`` and ``config.json``, read, checked and written.
 
-Preprocessing, calibration, thresholds, OOD check and provenance travel with the weights. Only
+Preprocessing, calibration, thresholds, OOD check and provenance travel with the weights, and in
+``heads.safetensors`` what else is read from the embedding: familiarity and anatomy. Only
 safetensors is read: nothing on the loading path can run code. PyTorch and timm are imported only to
 build the network, which a runtime that has its graph never asks for.
 """
@@ -21,6 +22,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from detector.model.anatomy import AnatomyHead
 from detector.model.config import (
     CONFIG_FILE,
     MODEL_FILE,
@@ -29,6 +31,8 @@ from detector.model.config import (
     read_config,
     read_regular_file,
 )
+from detector.model.familiarity import FamiliarityModel
+from detector.model.heads import HEADS_FILE, Heads
 from detector.model.ood import OodModel
 from detector.model.self_check import answer_of_network
 
@@ -46,6 +50,7 @@ class Model:
 
     ``tensors``: the network's arrays by name, as ``arrays_of`` gives them. ``sha256``: that of
     ``model.safetensors``. ``digest``: over network and configuration, the model's identity.
+    ``familiarity``, ``anatomy``: None in weights that have none.
     """
 
     tensors: Mapping[str, np.ndarray] = field(repr=False)
@@ -53,6 +58,8 @@ class Model:
     config: ModelConfig
     sha256: str
     digest: str = ""
+    familiarity: FamiliarityModel | None = None
+    anatomy: AnatomyHead | None = None
     _building: threading.Lock = field(
         default_factory=threading.Lock, init=False, repr=False, compare=False
     )
@@ -68,6 +75,11 @@ class Model:
                 f"These weights are not the expected ones: their digest is {self.digest[:12]}, "
                 f"not {digest[:12]}."
             )
+
+    @property
+    def heads(self) -> Heads:
+        """What reads the embedding, as ``heads.safetensors`` holds it."""
+        return Heads(self.ood.direction, self.familiarity, self.anatomy)
 
     @property
     def network(self) -> EvidenceNetwork:
@@ -88,7 +100,8 @@ def read_weights(folder: str | Path, *, build: bool = True) -> Model:
     """Read and check a weights folder.
 
     Args:
-        folder: with ``model.safetensors`` and ``config.json``.
+        folder: with ``model.safetensors`` and ``config.json``, and ``heads.safetensors`` where that
+            names it.
         build: also build the network, the only proof that the file holds the architecture that
             ``config.json`` names; it takes seconds to import PyTorch. Without it whoever first
             asks for ``Model.network`` gets that error.
@@ -99,11 +112,7 @@ def read_weights(folder: str | Path, *, build: bool = True) -> Model:
     """
     config, sha256, digest = read_config(folder)
     data = read_regular_file(Path(folder) / MODEL_FILE)
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise WeightsError(
-            f"{MODEL_FILE} is not the file that {CONFIG_FILE} was written with "
-            "(its sha256 differs). Download both again."
-        )
+    _check_sha256(MODEL_FILE, data, sha256)
     try:
         tensors = load(data)
     except SafetensorError as error:
@@ -112,18 +121,34 @@ def read_weights(folder: str | Path, *, build: bool = True) -> Model:
         raise WeightsError(f"{MODEL_FILE} holds numbers of an unknown kind: {error}") from error
     try:
         name = _OOD if _OOD in tensors else _OOD_BEFORE_4
-        ood = OodModel(
-            direction=tensors.pop(name).astype(np.float64),
-            zero=config.ood_zero,
-            threshold=config.ood_threshold,
-        )
+        heads = Heads(tensors.pop(name).astype(np.float64))
     except KeyError as error:
         raise WeightsError(f"{MODEL_FILE} does not hold this architecture: {error}") from error
-    _refuse_empty({**tensors, name: ood.direction})
-    model = Model(tensors, ood, config, sha256, digest)
+    _refuse_empty({**tensors, name: heads.ood_direction})
+    if config.heads is not None:
+        heads = _read_heads(Path(folder) / HEADS_FILE, config)
+    ood = OodModel(heads.ood_direction, config.ood_zero, config.ood_threshold)
+    model = Model(tensors, ood, config, sha256, digest, heads.familiarity, heads.anatomy)
     if build:
         model.network  # noqa: B018 -- built now, for its errors
     return model
+
+
+def _check_sha256(name: str, data: bytes, expected: object) -> None:
+    if hashlib.sha256(data).hexdigest() != expected:
+        raise WeightsError(
+            f"{name} is not the file that {CONFIG_FILE} was written with "
+            "(its sha256 differs). Download both again."
+        )
+
+
+def _read_heads(path: Path, config: ModelConfig) -> Heads:
+    data = read_regular_file(path)
+    _check_sha256(HEADS_FILE, data, config.heads.get("sha256"))
+    try:
+        return Heads.unpack(data, config.heads)
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{HEADS_FILE} is incomplete or wrong: {error!r}") from error
 
 
 def _refuse_empty(tensors: Mapping[str, np.ndarray]) -> None:
@@ -162,7 +187,8 @@ def _build(
 
 
 def write_weights(
-    folder: str | Path, network: EvidenceNetwork, ood: OodModel, config: ModelConfig
+    folder: str | Path, network: EvidenceNetwork, ood: OodModel, config: ModelConfig,
+    *, familiarity: FamiliarityModel | None = None, anatomy: AnatomyHead | None = None,
 ) -> None:
     """Write a weights folder. Convolutions are stored in half precision, statistics in full.
 
@@ -177,8 +203,30 @@ def write_weights(
     tensors = load(data)
     del tensors[_OOD]
     config = replace(config, self_check=answer_of_network(_build(tensors, ood, config)))
+    files = {folder / MODEL_FILE: data}
+    if familiarity is not None or anatomy is not None:
+        config, files[folder / HEADS_FILE] = _with_heads(
+            config, Heads(ood.direction, familiarity, anatomy)
+        )
     sha256 = hashlib.sha256(data).hexdigest()
-    _replace({folder / MODEL_FILE: data, folder / CONFIG_FILE: _config_text(config, sha256)})
+    _replace({**files, folder / CONFIG_FILE: _config_text(config, sha256)})
+
+
+def write_heads(folder: str | Path, heads: Heads, config: ModelConfig, sha256: str) -> None:
+    """Write new heads and ``config.json`` beside a model file with this sha256.
+
+    Raises:
+        OSError: as ``write_weights``.
+    """
+    config, data = _with_heads(config, heads)
+    folder = Path(folder)
+    _replace({folder / HEADS_FILE: data, folder / CONFIG_FILE: _config_text(config, sha256)})
+
+
+def _with_heads(config: ModelConfig, heads: Heads) -> tuple[ModelConfig, bytes]:
+    data = heads.pack()
+    settings = {"sha256": hashlib.sha256(data).hexdigest(), **heads.settings()}
+    return replace(config, heads=settings), data
 
 
 def write_config(folder: str | Path, config: ModelConfig, sha256: str) -> None:

@@ -201,7 +201,8 @@ def _operating_points(
 ) -> list[Flowable]:
     say = words["pdf"]
     test = metrics.get("test", {}).get("fracatlas", {})
-    measured = test.get("operating_points", {})
+    # The figures are of films that the model knows, at their operating points.
+    measured = {} if prediction.unfamiliar else test.get("operating_points", {})
     rows: list[list[str]] = [say["head"] if measured else say["head"][:2]]
     for name in ("rule_out", "rule_in"):
         cells = [say[name], percent(getattr(prediction.calibration, name))]

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 import detector
-from detector.engines.base import EngineOutput
+from detector.engines.base import Engine, EngineOutput
 from detector.engines.torch import TorchEngine
 from detector.io.radiograph import load_radiograph
 from detector.model.letterbox import Letterbox
@@ -20,11 +20,13 @@ from detector.model.weights import ModelConfig, is_halved, write_weights
 from detector.training.calibrate.fit import fit_calibration
 from detector.training.config import TrainConfig
 from detector.training.data.records import FilmRecord
+from detector.training.heads.familiarity import FilmReadings, usual_normal
+from detector.training.heads.fit import fit_heads
 from detector.training.ood_data import ood_data
 
 
 def run_films(
-    engine: TorchEngine, records: Sequence[FilmRecord], size: int, what: str
+    engine: Engine, records: Sequence[FilmRecord], size: int, what: str
 ) -> tuple[list[EngineOutput], list[Letterbox]]:
     """Run films as the detector does: read at full resolution, letterboxed once."""
     outputs, letterboxes = [], []
@@ -55,7 +57,8 @@ def export_weights(
 
     outputs, letterboxes = run_films(engine, val, config.input_size, "calibration")
     data = ood_data(engine, train, config, config.ood_images)
-    scope = data.fit(np.stack([output.embedding for output in outputs]))
+    embeddings = np.stack([output.embedding for output in outputs])
+    ood = data.fit(embeddings)
     labels = np.array([record.fractured for record in val])
     logits = np.array([output.logit for output in outputs])
     calibration = fit_calibration(
@@ -66,8 +69,8 @@ def export_weights(
         architecture=network.architecture,
         input_size=config.input_size,
         calibration=calibration,
-        ood_zero=scope.zero,
-        ood_threshold=scope.threshold,
+        ood_zero=ood.zero,
+        ood_threshold=ood.threshold,
         provenance={
             "trained": f"{datetime.now(UTC):%Y-%m-%d}", "recipe": config.recipe(), **provenance,
             "ood_reference": {
@@ -81,9 +84,13 @@ def export_weights(
             # proportion of fractured films. The cut at which it is largest on these films (Youden
             # 1950) is a noisy estimate of that: docs/experiments.md.
             "balanced_threshold": calibration.prevalence,
+            "normal_log_odds": round(usual_normal(FilmReadings(
+                val, calibration.image.probability(logits), embeddings)), 4),
         }},
     )
-    write_weights(folder, rounded, scope, model_config)
+    heads = fit_heads(ood, data.records, data.whole, embeddings, calibration)
+    write_weights(folder, rounded, ood, model_config,
+                  familiarity=heads.familiarity, anatomy=heads.anatomy)
 
 
 def _rounded(network: EvidenceNetwork) -> EvidenceNetwork:

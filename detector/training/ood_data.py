@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from detector.engines.torch import TorchEngine
+from detector.engines.base import Engine
 from detector.io.radiograph import load_radiograph
 from detector.model.letterbox import Letterbox
 from detector.model.ood import OodModel
@@ -60,7 +60,7 @@ def ood_films(
 
 
 def ood_data(
-    engine: TorchEngine, train: Sequence[FilmRecord], config: TrainConfig, folders: Sequence[Path]
+    engine: Engine, train: Sequence[FilmRecord], config: TrainConfig, folders: Sequence[Path]
 ) -> OodData:
     """Draw films from ``train`` and reference images from ``folders``, and embed them."""
     records = ood_films(train, config.seed)
@@ -79,7 +79,7 @@ def ood_data(
     )
 
 
-def embed(engine: TorchEngine, pixels: np.ndarray, size: int) -> np.ndarray:
+def embed(engine: Engine, pixels: np.ndarray, size: int) -> np.ndarray:
     """Pixels (H, W) in [0, 1] -> embedding (E,), letterboxed to ``size`` as the detector does."""
     return engine.run(Letterbox.fit(*pixels.shape, size).apply(pixels)).embedding
 

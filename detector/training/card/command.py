@@ -28,7 +28,7 @@ from detector.model.weights import (
     read_weights,
     write_config,
 )
-from detector.training.card import results, saliency, text
+from detector.training.card import heads, results, saliency, text
 from detector.training.card.figures import write_figures
 from detector.training.card.limitations import limitations
 from detector.training.card.source_names import FOLDER_KIND, source_name
@@ -109,7 +109,7 @@ def render(config: ModelConfig, sha256: str) -> str:
         "\n".join(table(["", "This model"], _identity(config, sha256))),
         "## Intended use", text.USE,
         "## What it says", _verdicts(config),
-        *results.sections(config.metrics),
+        *results.sections(config.metrics), *heads.sections(config.metrics, config.heads or {}),
         "## Data", text.DATA, *_counts(config.metrics),
         "### Leakage", text.LEAKAGE, *_leakage(config),
         "## Training", *_training(config),

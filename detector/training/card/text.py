@@ -30,10 +30,15 @@ DATA = """\
   no AUC. Labels as published, without outlines; for training, boxes of the fractured wrists were
   drawn by eye by this project's authors, who are no radiologists
   (`detector/training/data/outlines/`).
-- **The OOD reference** (what films are told from): stamps, textures, wallpapers, screenshots and
-  test pictures of free software packages and one chest film (*provenance* names them). They fit
-  the out-of-distribution check alone; none is passed on, and none is among the pictures that this
-  card counts as refused.
+- **normal_feet**: standing lateral feet (Roboflow Universe, 'Pesplanus', tagged CC BY 4.0), and
+  **normal_knees**: knees of Kellgren-Lawrence grade 0 and 1 (Chen, *Knee Osteoarthritis Severity
+  Grading Dataset*, doi 10.17632/56rmx5bjcr, CC BY 4.0). No fractures are known in either, and
+  nobody looked for them. *Training* says whether they were trained on.
+- **The OOD reference** (what films are told from): stamps, wallpapers, screenshots and test
+  pictures of free software packages; MRI slices of the IXI data (CC BY-SA 3.0), chest films of NIH
+  ChestX-ray14, spine, CT and MRI pictures of the Kaggle set, slices and projections of packages'
+  head volumes (*provenance* names them). They fit the out-of-distribution check alone; none is
+  passed on.
 
 The data sets name no patients, ages or sexes, so figures by age, sex or ethnicity cannot be given,
 and two films of one patient can be known only where they are near-duplicates."""

@@ -1,0 +1,1 @@
+"""Weights adapted to the films of one hospital: its own calibration and operating points."""
