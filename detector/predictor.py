@@ -23,7 +23,7 @@ from detector.explain.regions import find_regions
 from detector.io.radiograph import Limits, Radiograph, Source, load_radiograph
 from detector.model import self_check
 from detector.model.calibration import Decision
-from detector.model.header_scope import header_objection
+from detector.model.file_scope import file_objection
 from detector.model.hub import resolve_weights
 from detector.model.letterbox import Letterbox
 from detector.model.ood import ScopeCheck
@@ -174,7 +174,7 @@ class FractureDetector:
         scope = self.model.ood.check(
             output.embedding, canvas[:rows, :cols], float(film.facts.get("colourfulness", 0.0))
         )
-        if objection := header_objection(film.facts):
+        if objection := file_objection(film.facts):
             scope = ScopeCheck(False, max(scope.score, 2.0), objection)
         decision = calibration.decide(probability, scope.in_scope)
         clear = decision not in (Decision.FRACTURE_LIKELY, Decision.UNCERTAIN)

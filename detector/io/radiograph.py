@@ -28,6 +28,7 @@ from detector.io.intensity import ONE_SHADE
 from detector.io.limits import Limits
 from detector.io.log_filter import quiet
 from detector.io.picture import Decoded, flatten, read_image, read_picture
+from detector.io.screenshot import film_alone
 
 DEFAULT_LIMITS = Limits()
 
@@ -43,7 +44,8 @@ class Radiograph:
             DICOM `window`, `windows`, `frames`, `frame`, `transfer_syntax`, `modality`,
             `body_part`, `view`, `laterality`. Of a film that is not whole, `missing`: the share of
             it that its file lacks, in (0, 1]. Where pixels are not square, `pixel_aspect`: their
-            height over their width. Never patient data.
+            height over their width. Of a screenshot, `screenshot`: where in it the film was
+            found. Never patient data.
         warnings: sentences about what was odd and how it was handled.
     """
 
@@ -112,6 +114,9 @@ def load_radiograph(
         raise FilmTooLarge(
             "There is not enough memory to read this film. Export it at a lower resolution."
         ) from error
+    # Not of DICOM, whose objects speak of the file's own pixels.
+    if facts["format"] != "DICOM" and facts["bits"] == 8:
+        pixels, facts, warnings = film_alone(pixels, facts, warnings)
     limits.check_size(pixels.shape[1], pixels.shape[0])
     if pixels.min() == pixels.max():
         warnings = [*warnings, ONE_SHADE]

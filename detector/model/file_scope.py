@@ -1,4 +1,4 @@
-"""What a DICOM header says against reading a film: another kind of picture, or no limb.
+"""What a film's file says against reading it: another kind of picture, no limb, a screenshot.
 
 The network was trained on plain films of limbs. It cannot tell a slice of a CT from them reliably,
 nor a chest film; the header can.
@@ -10,16 +10,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from detector.io.dicom_words import OTHER_PARTS
+from detector.io.screenshot import NOT_FOUND
 
 # Plain films and what carries them: scanned (SC, OT) or taken under fluoroscopy (RF, XA).
 RADIOGRAPHS = frozenset({"CR", "DX", "DR", "RG", "RF", "XA", "SC", "OT"})
 
 
-def header_objection(facts: Mapping[str, Any]) -> str:
-    """Why the header puts a film out of scope, as a sentence for a person; empty if it does not.
+def file_objection(facts: Mapping[str, Any]) -> str:
+    """Why the file puts a film out of scope, as a sentence for a person; empty if it does not.
 
-    ``facts``: of a ``Radiograph``: ``modality`` and ``body_part`` are looked at.
+    ``facts``: of a ``Radiograph``: ``modality``, ``body_part`` and ``screenshot`` are looked at.
     """
+    if facts.get("screenshot") == []:
+        return NOT_FOUND
     modality, part = str(facts.get("modality", "")), str(facts.get("body_part", ""))
     if modality and modality not in RADIOGRAPHS:
         return (
