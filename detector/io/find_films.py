@@ -13,6 +13,8 @@ from detector.io.radiograph import recognise
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom")
 )
+# SOP class of a DICOM directory (PS3.4, B.5), with the length that keeps longer ones apart.
+_DIRECTORY = b"UI\x14\x001.2.840.10008.1.3.10"
 _ENOUGH = 4096  # bytes that tell a film from another file
 
 
@@ -23,8 +25,9 @@ class ResultsAmongFilms(ValueError):
 def list_films(named: Iterable[str], *, apart_from: Iterable[Path | None] = ()) -> list[str]:
     """Paths, folders and patterns (``*``, ``**``, ``?``) -> files, each once, in order.
 
-    A file is taken as named. Of a folder, and of those below it, every film: by its suffix, or by
-    its content, since DICOM files often have none. What does not exist, may not be entered, or
+    A file is taken as named. Of a folder or a pattern, and of the folders below, every film: by its
+    suffix, or by its content, since DICOM files often have none. What lies beside films on a disc
+    (DICOMDIR, text, a viewer) is passed over. What does not exist, may not be entered, or
     holds no film, stays in the list as it was named, so that reading it says so. Below a folder,
     links to other folders are not followed: they may be loops.
 
@@ -57,7 +60,7 @@ def _films_of(name: str, written: list[str]) -> Iterator[str]:
                 continue
             if os.path.isdir(match):
                 yield from _films_below(match, written)
-            else:
+            elif not os.path.exists(match) or _looks_like_a_film(match):
                 yield match
 
 
@@ -110,12 +113,15 @@ def _lies_in(path: str, folders: list[str]) -> bool:
 
 def _looks_like_a_film(path: str) -> bool:
     stem, suffix = os.path.splitext(os.path.basename(path))
+    if stem.upper() == "DICOMDIR":
+        return False
     if suffix.lower() in SUFFIXES:
         return True
-    if stem == "DICOMDIR" or not os.path.isfile(path):
-        return False
+    if not os.path.isfile(path):
+        return False  # a pipe, which would be read for ever
     try:
         with open(path, "rb") as file:
-            return recognise(file.read(_ENOUGH)) in ("picture", "dicom")
+            head = file.read(_ENOUGH)
     except OSError:
         return False
+    return recognise(head) in ("picture", "dicom") and _DIRECTORY not in head[132:]

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from pydicom import uid
 
 from detector.io.find_films import ResultsAmongFilms, list_films
+from tests.support import odd_films as odd
 
 
 @pytest.fixture
@@ -82,3 +84,20 @@ def test_pictures_written_below_are_no_films_of_the_next_run(folder, named, expe
 def test_pictures_are_not_written_into_a_folder_that_is_read(folder, named):
     with pytest.raises(ResultsAmongFilms, match="another folder"):
         list_films([str(folder / named)], apart_from=[folder / "below"])
+
+
+def test_what_lies_beside_films_on_a_disc_is_no_film(tmp_path):
+    """A directory, whatever its name, text and a viewer; each patient's film has the same name."""
+    directory = odd.dicom(odd.grey(), SOPClassUID=uid.MediaStorageDirectoryStorage)
+    for name, data in {
+        "DICOMDIR": directory, "dicomdir.dcm": directory, "INDEX": directory,
+        "LIESMICH": b"Open VIEWER", "readme.txt": b"text", "VIEWER.EXE": b"MZ" + bytes(600),
+        "PAT_A/IM0001": odd.dicom(odd.grey()), "PAT_B/IM0001": odd.dicom(odd.grey()),
+    }.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    films = ["PAT_A/IM0001", "PAT_B/IM0001"]
+    for named in (tmp_path, tmp_path / "*", tmp_path / "**"):
+        assert names(tmp_path, list_films([str(named)])) == films
+    one = str(tmp_path / "DICOMDIR")
+    assert list_films([one]) == [one]  # named by itself it gets its answer: it is no film

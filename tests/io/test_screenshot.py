@@ -58,6 +58,6 @@ def test_films_are_no_screenshots() -> None:
 
 @pytest.mark.films
 def test_no_film_of_fracatlas_is_taken_for_a_screenshot(fracatlas) -> None:
-    files = sorted((fracatlas / "images").glob("*.jpg"))[::40]
+    files = sorted((fracatlas / "images").glob("*.jpg"))[::20]
     large = [grey for file in files if min((grey := cv2.imread(str(file), 0)).shape) >= 480]
     assert len(large) > 10 and not any(map(window_shades, large))
