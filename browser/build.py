@@ -136,7 +136,7 @@ def _bundle(folder: Path, temporary: Path, parts: dict[str, Any]) -> set[str]:
     # The viewer of the page with a server, where Gradio puts these names around it.
     viewer = temporary / "viewer.js"
     viewer.write_text(
-        "export function mountViewer(element, trigger) {\n"
+        "export function mountViewer(element, trigger, fd) {\n"
         "const props = { value: null }, watchers = [];\n"
         "const watch = (_, watcher) => watchers.push(watcher);\n"
         f"{(DEMO / 'viewer.js').read_text(encoding='utf-8')}\n"

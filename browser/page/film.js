@@ -32,7 +32,9 @@ export class FilmTab {
     this.#engine = engine;
     this.#settings = settings;
     this.#version = version;
-    this.#view = mountViewer(ask('#viewer'), (name, detail) => this.#marked(name, detail));
+    // What the page with a server gives the viewer; this page is in English, as its template is.
+    const fd = { t: (key) => word('page')[key], translate: () => {} };
+    this.#view = mountViewer(ask('#viewer'), (name, detail) => this.#marked(name, detail), fd);
     ask('#before').value = startOf(settings.calibration);
     ask('#verdict').innerHTML = emptyCard();
     ask('#formats').textContent = sayHere('formats', {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from detector import Prediction, Radiograph
 
-READY = 120_000  # ms; on a busy machine the model takes its time
+READY = 60_000  # ms; on a busy machine the model takes its time
 
 
 @contextmanager
