@@ -51,6 +51,7 @@ FILMS = {
         "PatientID", "PatientBirthDate", "ReferringPhysicianName", "PatientOrientation",
         "Laterality", "BodyPartExamined", "ViewPosition", "Modality", "InstanceNumber",
     )),
+    "CR, oblong pixels": lambda: film(PixelAspectRatio=["2", "1"], **CR),
     "second of two frames": lambda: film(
         pixels=np.stack([DEEP[::-1], DEEP]), frames=2, Modality="OT",
         SOPClassUID=uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,

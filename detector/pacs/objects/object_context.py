@@ -165,9 +165,10 @@ class ObjectContext:
 
 
 def content_digest(header: Dataset, pixels: np.ndarray) -> str:
-    """What tells a film from another one with its UID: patient, study and pixels, as hex."""
+    """What tells a film from another one with its UID: patient, study, series and pixels, as hex."""
     digest = hashlib.blake2b(digest_size=16)
-    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "StudyInstanceUID"):
+    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "StudyInstanceUID",
+                    "SeriesInstanceUID"):  # fmt: skip
         digest.update(f"{header.get(keyword)}|".encode(errors="surrogateescape"))
     digest.update(repr(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).data)

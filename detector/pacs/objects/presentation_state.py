@@ -6,6 +6,8 @@ reader asks for them; the film stays as it is.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from highdicom import PresentationLUTTransformation
 from highdicom.color import CIELabColor
 from highdicom.pr import (
@@ -64,4 +66,8 @@ def make_presentation_state(context: ObjectContext) -> GrayscaleSoftcopyPresenta
     )  # fmt: skip
     state.Laterality = context.laterality
     context.complete_references(state)
+    # Height to width of a pixel in whole numbers; highdicom takes every pixel for a square.
+    aspect = Fraction(prediction.film.aspect).limit_denominator(1000)
+    for area in state.DisplayedAreaSelectionSequence:
+        area.PresentationPixelAspectRatio = [aspect.numerator, aspect.denominator]
     return state

@@ -55,7 +55,7 @@ def make_secondary_capture(context: ObjectContext) -> SCImage:
     capture.SourceImageSequence = [source]
     capture.DerivationDescription = "Film with the heatmap of a fracture detector; display only"
     capture.ImageComments = STATEMENT
-    for keyword in ("PixelSpacing", "PixelSpacingCalibrationType",
+    for keyword in ("PixelAspectRatio", "PixelSpacing", "PixelSpacingCalibrationType",
                     "PixelSpacingCalibrationDescription"):  # fmt: skip
         if header.get(keyword):
             capture.add(header[keyword])

@@ -36,7 +36,7 @@ def make_segmentation(context: ObjectContext) -> Segmentation:
     algorithm = AlgorithmIdentificationSequence(
         name=PRODUCT, version=prediction.model["version"],
         family=codes.DCM.ArtificialIntelligence, source=PRODUCT,
-        parameters={"weights sha256": prediction.model["sha256"]},
+        parameters={"model sha256": prediction.model["sha256"]},
     )  # fmt: skip
     segment = SegmentDescription(
         segment_number=1,

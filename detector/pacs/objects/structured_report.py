@@ -98,7 +98,7 @@ def _algorithm(prediction: Prediction) -> AlgorithmIdentification:
         name=PRODUCT,
         version=prediction.model["version"],
         parameters=[
-            f"weights sha256 {prediction.model['sha256']}",
+            f"model sha256 {prediction.model['sha256']}",
             f"rule-out point {points.rule_out:.4f}",
             f"rule-in point {points.rule_in:.4f}",
         ],
