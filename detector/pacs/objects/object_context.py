@@ -165,7 +165,7 @@ class ObjectContext:
 
 
 def content_digest(header: Dataset, pixels: np.ndarray) -> str:
-    """What tells a film from another one with its UID: patient, study, series and pixels, as hex."""
+    """What tells a film from another one with its UID: patient, study, series, pixels; hex."""
     digest = hashlib.blake2b(digest_size=16)
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "StudyInstanceUID",
                     "SeriesInstanceUID"):  # fmt: skip
