@@ -46,7 +46,7 @@ ALLOWED = {
     "training.adapt": READS | {"training", "training.data", "training.audit", "training.card",
                                "training.calibrate", "training.heads"},
     "demo": READS | {"cli", "phantom", "pacs.objects"},
-    "browser": {"demo"},
+    "browser": READS | {"demo"},  # its builder reads the weights and writes them for the page
     "train": READS | {"training", "training.config", "training.data"},
     "main": READS | {"cli"},
 }  # fmt: skip
