@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydicom.uid import AllTransferSyntaxes
 
 from demo.examples import Example
@@ -20,6 +21,7 @@ from demo.view import shown_colours
 from detector.explain import regions
 from detector.io.limits import Limits
 from detector.model import ood
+from detector.model.familiarity import UNFAMILIAR
 from detector.model.weights import Model
 from detector.report.results import COLUMNS
 from detector.report.words import ENGLISH
@@ -27,6 +29,17 @@ from detector.report.words import ENGLISH
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PAGE_WORDS: dict[str, Any] = json.loads((HERE / "page" / "words.json").read_text(encoding="utf-8"))
+
+
+def _familiarity(model: Model) -> dict[str, Any] | None:
+    known = model.familiarity
+    if known is None:
+        return None
+    arrays = {
+        name: base64.b64encode(np.asarray(getattr(known, name), "<f4").tobytes()).decode()
+        for name in ("mean", "components")
+    }
+    return {**model.config.heads["familiarity"], **arrays, "words": UNFAMILIAR}
 
 
 def settings(model: Model, examples: Sequence[Example] = ()) -> dict[str, Any]:
@@ -49,6 +62,7 @@ def settings(model: Model, examples: Sequence[Example] = ()) -> dict[str, Any]:
             "max_colourfulness": ood.MAX_COLOURFULNESS,
             "words": {"blank": ood.BLANK, "colour": ood.IN_COLOUR, "unlike": ood.UNLIKE},
         },
+        "familiarity": _familiarity(model),
         "regions": {
             "most": regions.MAX_REGIONS, "faint": regions.FAINT, "fine": regions.FINE,
         },

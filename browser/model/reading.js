@@ -2,6 +2,7 @@
 // evidence and embedding.
 
 import { decide, NO_FRACTURE_SEEN, OUT_OF_SCOPE, probability } from './calibration.js';
+import { calibrationOf, familiarityOf } from './familiarity.js';
 import { apply, fit, mapToFilm } from './letterbox.js';
 import { check } from './ood.js';
 import { findRegions } from './regions.js';
@@ -13,7 +14,8 @@ export async function read(config, film, run) {
   const box = fit(film.height, film.width, config.preprocessing.input_size);
   const canvas = apply(box, film);
   const output = await run(canvas);
-  const { calibration } = config;
+  const familiarity = familiarityOf(config.familiarity, output.embedding);
+  const calibration = calibrationOf(config, familiarity);
   const chance = probability(calibration.image, output.logit);
   const inner = {
     data: canvas.data, stride: canvas.width, height: box.inner[0], width: box.inner[1],
@@ -22,8 +24,8 @@ export async function read(config, film, run) {
   const decision = decide(calibration, chance, scope.inScope);
   const clear = decision === NO_FRACTURE_SEEN || decision === OUT_OF_SCOPE;
   return {
-    probability: chance, decision, scope, logit: output.logit,
-    regions: clear ? [] : findRegions(config, box, output.evidence),
+    probability: chance, decision, scope, familiarity, calibration, logit: output.logit,
+    regions: clear ? [] : findRegions({ ...config, calibration }, box, output.evidence),
     heat: heat(calibration, box, output.evidence),
     width: film.width, height: film.height,
   };

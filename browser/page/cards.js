@@ -43,11 +43,12 @@ const ofFilm = (source) => (source
   ? `<p class="fd-source" translate="no" dir="auto">${escape(source)}</p>` : '');
 
 // Below the headline. example: { said, synthetic } of one of the page's own films.
-export function verdictCard(reading, { calibration, metrics }, example = {}) {
+export function verdictCard(reading, { metrics }, example = {}) {
+  const { calibration } = reading;
   const note = (text) => `<p class="fd-small fd-note">${escape(text)}</p>`;
   const parts = [
     reading.decision === OUT_OF_SCOPE ? '' : gauge(reading, calibration),
-    `<p>${escape(meaning(reading, { calibration, metrics }))}</p>`,
+    `<p>${escape(meaning(reading, { metrics }))}</p>`,
     example.said ? `<p><strong>${escape(example.said)}</strong></p>` : '',
     example.synthetic ? note(word('synthetic')) : '',
     ...reading.warnings.map(note),
@@ -90,8 +91,8 @@ function gauge(reading, calibration) {
     + `<div class="fd-needle" style="left:${(100 * reading.probability).toFixed(2)}%"></div>${ticks.join('')}</div>`;
 }
 
-export function meaning(reading, { calibration, metrics }) {
-  const { decision, scope } = reading;
+export function meaning(reading, { metrics }) {
+  const { decision, scope, calibration, familiarity } = reading;
   if (decision === OUT_OF_SCOPE) {
     return say('means out of scope', { reason: word('ood')[scope.why] ?? scope.reason });
   }
@@ -102,7 +103,8 @@ export function meaning(reading, { calibration, metrics }) {
   }[decision];
   return say(key, {
     low: threshold(reading, calibration.rule_out), high: threshold(reading, calibration.rule_in),
-    figures: figures(metrics, point),
+    // The figures are of films that the model knows, at their operating points.
+    figures: familiarity?.familiar ?? true ? figures(metrics, point) : '',
   });
 }
 

@@ -86,7 +86,9 @@ class Engine {
       const { film, error } = await this.reader.read(bytes, frame);
       if (error) return { error };
       const { warnings, facts } = film;
-      const reading = { ...await this.model.read(film), warnings, missing: facts.missing ?? 0 };
+      const reading = { ...await this.model.read(film), missing: facts.missing ?? 0 };
+      const unlike = reading.scope.inScope ? reading.familiarity?.reason : '';
+      reading.warnings = unlike ? [...warnings, unlike] : warnings;
       const hex = Array.from(digest.subarray(0, 4), (byte) => byte.toString(16).padStart(2, '0'));
       return { film, reading, digits: hex.join('') };
     } catch (error) {

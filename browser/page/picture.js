@@ -28,7 +28,8 @@ export function filmLayer(film) {
 
 // A canvas of the film with its heat and, with `boxes`, its regions.
 export function overlay(film, reading, settings, { side, heat = true, boxes = false }) {
-  const { calibration, table } = settings;
+  const { calibration } = reading;
+  const { table } = settings;
   const small = shrink(film, side);
   const canvas = document.createElement('canvas');
   [canvas.width, canvas.height] = [small.width, small.height];

@@ -12,10 +12,11 @@ const round = (value, digits) => Number(value.toFixed(digits));
 const written = (name) => (/^[=+\-@\t\r]/.test(name) ? `./${name}` : name);
 
 // One film's record: what `Prediction.to_dict` holds, or why it was not read.
-export function record(name, { reading, error }, { calibration, model }) {
+export function record(name, { reading, error }, { model }) {
   const file = written(name);
   if (error) return { file, error: { kind: error.kind, message: error.message } };
-  const { probability, decision, regions, scope, width, height, warnings, missing } = reading;
+  const { probability, decision, regions, scope, familiarity, calibration } = reading;
+  const { width, height, warnings, missing } = reading;
   const fractured = probability >= 0.5;
   return {
     file,
@@ -29,6 +30,7 @@ export function record(name, { reading, error }, { calibration, model }) {
       score: round(region.score, 4),
     })),
     scope: { in_scope: scope.inScope, score: round(scope.score, 3), reason: scope.reason },
+    familiarity: familiarity && { ...familiarity, score: round(familiarity.score, 3) },
     operating_points: {
       rule_out: round(calibration.rule_out, 4), rule_in: round(calibration.rule_in, 4),
     },
