@@ -4,7 +4,8 @@
     fracture-detector listen --config node.toml
 
 SIGTERM or Ctrl-C ends it: what is in work is finished, the rest waits in the spool for the next
-start. Exit code: 0 ended, 2 wrong settings. Not a medical device.
+start. Exit code: 0 ended by a signal, 1 by a fault (start it again), 2 wrong settings. Not a
+medical device.
 """
 
 from __future__ import annotations
@@ -38,8 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     detector.warm_up()
     node = Node(settings, detector.predict, partial(make_objects, kinds=settings.objects))
     logger.info("spool: %s", ", ".join(f"{n} {name}" for name, n in node.spool.counts().items()))
-    node.run(stopping)
-    return 0
+    return 0 if node.run(stopping) else 1
 
 
 if __name__ == "__main__":

@@ -48,10 +48,13 @@ class Node:
     def health(self) -> Health:
         """The present state. OSError when the spool cannot be read."""
         return measure(
-            self.spool, works=self._worker.is_alive() and self._sender.is_alive(),
+            self.spool, works=self._works(),
             reaches_destination=self._sender.reaches_destination,
             conflicts=self._listener.conflicts,
         )  # fmt: skip
+
+    def _works(self) -> bool:
+        return self._worker.is_alive() and self._sender.is_alive()
 
     def stop(self) -> None:
         """Stop listening, finish what is in work, and close the spool."""
@@ -65,16 +68,25 @@ class Node:
                 thread.join()
         self.spool.close()
 
-    def run(self, stopping: threading.Event) -> None:
-        """Serve until the event is set; forget old films once a day."""
+    def run(self, stopping: threading.Event) -> bool:
+        """Serve until the event is set; forget old films once a day.
+
+        Returns:
+            Whether the event ended it; else worker or sender died, and the node must be restarted.
+        """
         self.start()
         sweep_due = time.monotonic()
-        while not stopping.wait(0.2):
+        while not stopping.wait(0.2) and self._works():
             if time.monotonic() >= sweep_due:
                 sweep_due = time.monotonic() + _DAY
                 try:
                     self.spool.forget(time.time() - self._settings.keep_days * _DAY)
                 except OSError as error:  # they stay for another day
                     logger.error("old films could not be forgotten: %s", error.strerror)
-        logger.info("ending: what is in work is finished")
+        asked = stopping.is_set()
+        if asked:
+            logger.info("ending: what is in work is finished")
+        else:
+            logger.error("ending: a thread of the node died; start it again")
         self.stop()
+        return asked

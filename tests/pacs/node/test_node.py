@@ -181,6 +181,20 @@ def test_a_sweep_that_fails_does_not_end_the_node(
     assert ended == [None]
 
 
+def test_a_node_whose_worker_died_ends_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings("A@127.0.0.1:9", tmp_path, port=0, free_megabytes=0)
+    node = Node(settings, predict, make_objects)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(node.spool, "take", broken)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    assert node.run(threading.Event()) is False
+
+
 def test_a_node_takes_dead_letters_up_when_asked(tmp_path: Path) -> None:
     settings = Settings("A@127.0.0.1:9", tmp_path, port=0, free_megabytes=0, retry_failed=True)
     spool = Spool(tmp_path)
