@@ -11,10 +11,7 @@ import io
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import cv2
 import numpy as np
@@ -23,14 +20,13 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.lib.utils import ImageReader
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Flowable, Paragraph, Spacer, Table, TableStyle
+from reportlab.platypus import Flowable, Spacer, Table, TableStyle
 
 from detector.explain.methods import METHODS
 from detector.model import calibration
 from detector.prediction import Prediction
+from detector.report.letters import BOLD, PLAIN, Text, missing_letters, register_fonts
 from detector.report.results import percent
 from detector.report.words import ENGLISH, Words
 
@@ -73,7 +69,7 @@ def make_report(
         ValueError: the fields hold characters that the report's font lacks, or are too long for
             one page; the sentence can be shown to a person.
     """
-    _register_fonts()
+    register_fonts()
     typed = {_typed(k): _typed(v) for k, v in (fields or {}).items() if v and v.strip()}
     concluded = _typed(conclusion)
     size = f"{prediction.film.width} × {prediction.film.height} px"
@@ -105,41 +101,23 @@ def make_report(
 # Text ---------------------------------------------------------------------------------------------
 
 
-@cache
-def _register_fonts() -> None:
-    # DejaVu comes with matplotlib, which grad-cam brings in: Latin, Greek and Cyrillic, embedded.
-    import matplotlib
-
-    folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
-    for name in ("DejaVuSans", "DejaVuSans-Bold"):
-        pdfmetrics.registerFont(TTFont(name, folder / f"{name}.ttf"))
-    pdfmetrics.registerFontFamily("DejaVuSans", "DejaVuSans", "DejaVuSans-Bold")
-
-
 def _typed(text: str) -> str:
     """Without blanks around it, and with each letter and its accent as one character."""
     return unicodedata.normalize("NFC", text).strip()
 
 
 def _check_characters(typed: Sequence[str], words: Words) -> None:
-    # The font has Hebrew and Arabic letters too, but they would stand in the wrong order.
-    known = pdfmetrics.getFont("DejaVuSans").face.charToGlyph
-    missing = sorted({
-        c for c in "".join(typed) if not c.isspace()
-        and (ord(c) not in known or unicodedata.bidirectional(c) in ("R", "AL"))
-    })  # fmt: skip
+    missing = missing_letters(typed)
     if missing:
         raise ValueError(words["pdf"]["letters"].format(characters=" ".join(missing[:10])))
 
 
-def _style(size: float, colour: Color = INK, *, bold: bool = False) -> ParagraphStyle:
-    font = "DejaVuSans-Bold" if bold else "DejaVuSans"
-    return ParagraphStyle("", fontName=font, fontSize=size, leading=1.35 * size, textColor=colour)
-
-
-def _paragraph(text: str, size: float = 8, colour: Color = INK, *, bold: bool = False) -> Paragraph:
-    lines = escape(text).splitlines()
-    return Paragraph("<br/>".join(lines), _style(size, colour, bold=bold))
+def _paragraph(text: str, size: float = 8, colour: Color = INK, *, bold: bool = False) -> Text:
+    font = BOLD if bold else PLAIN
+    style = ParagraphStyle(
+        "", fontName=font, fontSize=size, leading=1.35 * size, textColor=colour
+    )
+    return Text(text, style)
 
 
 def _head(
@@ -324,7 +302,7 @@ def _draw_boxes(
     """
     scale_x, scale_y = scale
     canvas.setLineWidth(0.8)
-    canvas.setFont("DejaVuSans-Bold", 7)
+    canvas.setFont(BOLD, 7)
     for number, region in enumerate(prediction.regions, 1):
         x, y = left + region.x * scale_x, top - (region.y + region.height) * scale_y
         canvas.setStrokeColor(HexColor("#5fd3ff"))

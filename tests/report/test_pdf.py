@@ -17,8 +17,9 @@ from detector.model import calibration
 from detector.model.ood import ScopeCheck
 from detector.phantom import random_phantom
 from detector.report import pdf as report
+from detector.report.letters import missing_letters
 from detector.report.pdf import make_report
-from detector.report.words import ENGLISH
+from detector.report.words import ENGLISH, LANGUAGES, words_in
 
 NOON = datetime(2026, 3, 4, 12, 30)
 METRICS = {
@@ -97,17 +98,43 @@ def test_only_what_was_typed_in_is_said_of_the_patient(prediction):
     assert b"SECRET" not in make_report(replace(prediction, film=film))
 
 
-def test_letters_that_the_font_lacks_are_refused_and_named(prediction):
-    with pytest.raises(ValueError, match="cannot print these characters: 张"):
-        make_report(prediction, {"Patient": "张 Li"})
+def test_letters_that_no_font_has_are_refused_and_named(prediction):
+    with pytest.raises(ValueError, match="cannot print these characters: 𓀀"):
+        make_report(prediction, {"Patient": "𓀀 Li"})
 
 
-@pytest.mark.parametrize("name", ["אברהם", "محمد"])
-def test_letters_that_run_from_right_to_left_are_refused_and_not_printed_backwards(
-    prediction, name
-):
-    with pytest.raises(ValueError, match="cannot print these characters"):
-        make_report(prediction, {"Patient": name})
+def test_an_arabic_name_is_joined_and_runs_from_right_to_left(prediction):
+    _, text = read(make_report(prediction, {"Patient": "محمد 12 بن"}))
+    # In the form that its neighbours give each letter. pypdf turns what it finds drawn from right
+    # to left: letters drawn in the order of typing would stand here backwards.
+    assert "\ufee3\ufea4\ufee4\ufeaa" in text
+    _, text = read(make_report(prediction, {"Patient": "אברהם"}))
+    assert "אברהם" in text
+
+
+def test_long_arabic_text_is_broken_into_lines_before_it_is_turned(prediction):
+    typed = " ".join(f"كسر{number}" for number in range(60))
+    reader = PdfReader(io.BytesIO(make_report(prediction, conclusion=typed)))
+    text = reader.pages[0].extract_text()
+    lines = [line for line in text.splitlines() if "\ufedb\ufeb4\ufeae" in line]
+    assert len(lines) > 1
+    assert "59" in lines[-1] and "59" not in lines[0] and "10" in lines[0]
+
+
+@pytest.mark.parametrize("name", ["张伟", "मोहन", "আহমেদ"])
+def test_scripts_with_a_font_of_the_system_are_printed(prediction, name):
+    if missing_letters([name]):
+        pytest.skip("no font for it (Debian: fonts-noto-core, fonts-wqy-microhei)")
+    assert len(read(make_report(prediction, {"Patient": name}))[0].pages) == 1
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_the_report_speaks_every_language_on_one_page(prediction, code):
+    words = words_in(code)
+    if missing_letters(words["machine"]):
+        pytest.skip("no font for it (Debian: fonts-noto-core, fonts-wqy-microhei)")
+    reader, _ = read(make_report(prediction, metrics=METRICS, words=words, source="a.png"))
+    assert len(reader.pages) == 1
 
 
 def test_accents_typed_apart_are_letters(prediction):
@@ -121,7 +148,7 @@ def test_the_readers_conclusion_stands_where_one_would_write_it_line_by_line(pre
     assert lines.index("The reader's own conclusion") < lines.index("1. Shaft")
     assert "2. No other" in lines
     with pytest.raises(ValueError, match="cannot print"):
-        make_report(prediction, conclusion="張")
+        make_report(prediction, conclusion="𓀀")
 
 
 def test_a_map_without_the_fixed_scale_is_not_said_to_show_probabilities(prediction):
@@ -186,7 +213,7 @@ def test_only_the_report_needs_reportlab():
     package = Path(report.__file__).parents[1]
     users = {p.name for p in package.rglob("*.py") if "import reportlab" in p.read_text()
              or "from reportlab" in p.read_text()}  # fmt: skip
-    assert users == {"pdf.py"}
+    assert users == {"letters.py", "pdf.py"}
 
 
 def test_what_a_film_lacks_stands_in_the_verdict(prediction):
