@@ -33,6 +33,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME",
                         help="a name under which the page answers, beside this machine's own and "
                         "its addresses; may be given several times")
+    parser.add_argument("--root-path", default="", metavar="/PATH",
+                        help="where a proxy shows the page, if not at the top of its address")
     add_model_options(parser)
     parser.add_argument("--mcp", action="store_true", help="also serve the tools over MCP")
     chosen = parser.parse_args(arguments)
@@ -108,7 +110,7 @@ def serve(chosen: argparse.Namespace, folder: Path) -> int:
         page.launch(
             server_name=address(chosen.host), server_port=chosen.port, prevent_thread_lock=True,
             auth=(user, os.environ["FRACTURE_PASSWORD"]) if user else None,
-            mcp_server=chosen.mcp, **launch_settings(chosen.allow_host),
+            mcp_server=chosen.mcp, root_path=chosen.root_path, **launch_settings(chosen.allow_host),
         )
     except (OSError, ValueError) as error:  # Gradio's ValueError: its own address does not answer
         return cannot_start(error)

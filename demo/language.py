@@ -1,6 +1,6 @@
 """The page in the visitor's language: what Gradio and the browser show, in every one there is.
 
-The browser chooses (``page.js``): by ``?lang=de``, by the menu of the header, else as it is set.
+``?lang=de`` chooses, and the menu of the header by it; else the browser's own language is taken.
 Labels are translated there (``gr.I18n``); what an event answers is written in the language that the
 page hands over with the event. ``detector.report.words`` holds the strings.
 """
@@ -10,9 +10,11 @@ from __future__ import annotations
 from functools import cache
 from html import escape
 from typing import Any
+from urllib.parse import parse_qs
 
 import gradio as gr
 from gradio.i18n import I18nData
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from detector.report.words import ENGLISH, LANGUAGES, words_in
 
@@ -62,3 +64,46 @@ def language_menu() -> str:
         f'<label class="fd-language">{tag("span", "language", class_="sr-only")}'
         f"<select data-language>{options}</select></label>"
     )
+
+
+class Chosen:
+    """ASGI middleware: a page asked for with ``?lang=`` tells the browser so before Gradio starts.
+
+    Gradio asks the browser alone, before any script that a page may bring.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("lang", [""])[0]
+        code = asked.lower().partition("-")[0]
+        if scope["type"] != "http" or code not in LANGUAGES:
+            await self.app(scope, receive, send)
+            return
+        script = SCRIPT % code.encode()
+        started: list[Message] = []
+
+        async def with_language(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message.get("headers", [])
+                if any(k.lower() == b"content-type" and b"html" in v for k, v in headers):
+                    started.append(message)
+                    return
+            elif message["type"] == "http.response.body" and started:
+                body = message["body"].replace(b"<head>", b"<head>" + script, 1)
+                start = started.pop()
+                headers = [
+                    (k, v if k.lower() != b"content-length" else str(len(body)).encode())
+                    for k, v in start["headers"]
+                ]
+                await send({**start, "headers": headers})
+                message = {**message, "body": body}
+            await send(message)
+
+        await self.app(scope, receive, with_language)
+
+
+SCRIPT = (
+    b"<script>Object.defineProperty(navigator, 'language', { get: () => '%s' });</script>"
+)

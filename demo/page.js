@@ -1,5 +1,4 @@
 // What the page does in the browser beside Gradio: its language, films on their way, tabs, theme.
-// It runs before Gradio does, so that Gradio finds the language set.
 window.fd = (() => {
   const query = new URLSearchParams(location.search);
   const kept = (name, value) => {
@@ -11,10 +10,11 @@ window.fd = (() => {
 
   // Language ----------------------------------------------------------------------------------
 
-  const chosen = query.get('lang') || kept('language');
-  if (chosen) {
-    Object.defineProperty(navigator, 'language', { get: () => chosen });
-    Object.defineProperty(navigator, 'languages', { get: () => [chosen, 'en'] });
+  // `demo.language.Chosen` sets what `?lang=` asks for before Gradio starts. A choice is kept.
+  const chosen = kept('language');
+  if (chosen && !query.has('lang') && !navigator.language.startsWith(chosen)) {
+    query.set('lang', chosen);
+    location.replace(`?${query}`);
   }
   let strings = null;
   let english = {};

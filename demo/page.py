@@ -14,7 +14,7 @@ from demo.api import add_api
 from demo.examples import Example
 from demo.film import FilmTab
 from demo.gradio_patches import STATES, patch
-from demo.language import t, translations
+from demo.language import Chosen, t, translations
 from demo.server import CACHE, MAX_FILE, MAX_WAITING, Guard
 from demo.study import StudyTab
 from demo.theme import asset, html, theme
@@ -62,7 +62,7 @@ def launch_settings(names: Sequence[str] = ()) -> dict[str, Any]:
         "theme": theme(),
         "i18n": translations(),
         "head": HEAD,
-        "app_kwargs": {"middleware": [Middleware(Guard, names=names)]},
+        "app_kwargs": {"middleware": [Middleware(Guard, names=names), Middleware(Chosen)]},
         "max_file_size": MAX_FILE,
         "state_session_capacity": STATES,
         "footer_links": ["api"],

@@ -3,6 +3,7 @@
     python -m demo.publish --space user/name --dry-run      lists what would be uploaded
     python -m demo.publish --space user/name --out space/   keeps the assembled folder, and uploads
     python -m demo.publish --space user/name                assembles and uploads
+    python -m demo.publish --space user/name --examples DIR with eight real films of FracAtlas
 
 The token is the one that `hf auth login` or HF_TOKEN gives. A Space holds the page, the detector
 without its training, the weights, and the exact versions that they were tested with.
@@ -21,6 +22,8 @@ from tempfile import TemporaryDirectory
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from demo.examples import ATTRIBUTION, copy_examples
 
 ROOT = Path(__file__).resolve().parent.parent
 SPACE_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -75,7 +78,7 @@ Drop a limb X-ray film on the page and get a verdict, a calibrated confidence an
 points at the fracture. Decision support for people who read films; **not a medical device**.
 
 A public Space is someone else's computer: do not upload films of patients to it. Run the page on
-your own machine or in your own network for those. The examples on the page are synthetic.
+your own machine or in your own network for those. The examples on the page are {examples}
 
 The model card is in [weights/README.md](weights/README.md). Version {version}{commit}.
 """
@@ -127,8 +130,13 @@ def pinned_requirements(root: Path = ROOT) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def assemble(folder: Path, *, torch_index: str | None = None, root: Path = ROOT) -> list[Path]:
+def assemble(
+    folder: Path, *, torch_index: str | None = None, examples: Path | None = None,
+    root: Path = ROOT,
+) -> list[Path]:  # fmt: skip
     """Write exactly the files of the Space into `folder`; returns their paths within it.
+
+    `examples`: FracAtlas (CC BY 4.0), to take eight test films from, with their attribution.
 
     Raises:
         PublishError: `folder` is not empty, or what a Space needs is missing.
@@ -145,6 +153,8 @@ def assemble(folder: Path, *, torch_index: str | None = None, root: Path = ROOT)
     for name in FOLDERS:
         shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
     shutil.copy(root / "LICENSE", folder)
+    if examples:
+        copied_examples(examples, folder / "demo" / "examples")
     at = commit()
     (folder / "app.py").write_text(APP.format(commit=at), encoding="utf-8")
     index = [f"--extra-index-url {torch_index}"] if torch_index else []
@@ -153,9 +163,22 @@ def assemble(folder: Path, *, torch_index: str | None = None, root: Path = ROOT)
     readme = README.format(
         sdk_version=pins["gradio"], python=PYTHON, summary=SUMMARY, version=__version__,
         commit=f", commit {at}" if at else "",
+        examples=f"real films: {ATTRIBUTION}" if examples else "synthetic.",
     )  # fmt: skip
     (folder / "README.md").write_text(readme, encoding="utf-8")
     return sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+
+
+def copied_examples(source: Path, folder: Path) -> None:
+    """Put eight films of FracAtlas into the Space.
+
+    Raises:
+        PublishError: `source` is not FracAtlas with a manifest.
+    """
+    try:
+        copy_examples(source, folder)
+    except (OSError, KeyError, ValueError) as error:
+        raise PublishError(f"{source} is not FracAtlas with a manifest.csv ({error}).") from error
 
 
 def upload(folder: Path, space: str, *, private: bool = False) -> str:
@@ -187,6 +210,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="list the files, upload nothing")
     parser.add_argument("--out", type=Path, metavar="DIR", help="keep the assembled folder here")
     parser.add_argument("--private", action="store_true", help="make a new Space private")
+    parser.add_argument("--examples", type=Path, metavar="DIR",
+                        help="FracAtlas with manifest.csv: eight of its test films (CC BY 4.0) go "
+                        "into the Space as examples; without it they are synthetic")
     parser.add_argument("--torch-index", metavar="URL",
                         help="PyTorch's wheel index for CPUs: a much smaller Space than with the "
                         "CUDA build of pip's usual index")
@@ -196,7 +222,9 @@ def main(argv: list[str] | None = None) -> int:
     with TemporaryDirectory(prefix="fracture-space-") as temporary:
         folder = chosen.out or Path(temporary)
         try:
-            files = assemble(folder, torch_index=chosen.torch_index)
+            files = assemble(
+                folder, torch_index=chosen.torch_index, examples=chosen.examples
+            )
         except (PublishError, OSError) as error:
             parser.error(str(error))
         for file in files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,11 @@ def large(films, tmp_path: Path) -> Path:
     return file
 
 
-def line(page, **speed) -> None:
+@pytest.fixture
+def line(page) -> Callable[..., None]:
+    """Sets how fast the page's connection is; a session of its own would set it apart."""
     network = page.context.new_cdp_session(page)
-    network.send("Network.emulateNetworkConditions", {
+    return lambda **speed: network.send("Network.emulateNetworkConditions", {
         "offline": False, "latency": 20, "downloadThroughput": -1, "uploadThroughput": -1, **speed,
     })  # fmt: skip
 
@@ -48,10 +51,10 @@ def nothing_of_the_old_film(page) -> bool:
 
 
 def test_while_a_film_is_sent_nothing_of_the_one_before_is_left_and_it_can_be_stopped(
-    page, films, large
+    page, films, large, line
 ):
     read(page, films[1])
-    line(page, uploadThroughput=400_000)
+    line(uploadThroughput=400_000)
     drop(page, large)
     page.wait_for_function(
         "() => /Sending large film.png \\(2.0 MB\\): [1-9]\\d? %/.test("
@@ -61,20 +64,20 @@ def test_while_a_film_is_sent_nothing_of_the_one_before_is_left_and_it_can_be_st
     page.locator("#film-status").get_by_role("button", name="Cancel").click()
     page.get_by_text("Cancelled. No film is shown.").wait_for()
     assert nothing_of_the_old_film(page)
-    line(page)
+    line()
     read(page, films[2])
 
 
-def test_a_broken_connection_says_so_in_the_films_place(page, films, large):
+def test_a_broken_connection_says_so_in_the_films_place(page, films, large, line):
     read(page, films[1])
-    line(page, uploadThroughput=400_000)
+    line(uploadThroughput=400_000)
     drop(page, large)
     page.get_by_text("Sending large film.png").wait_for()
-    line(page, offline=True)
+    line(offline=True)
     page.locator("#film-status [role=alert]").wait_for()
     assert "connection broke off" in page.locator("#film-status").inner_text()
     assert nothing_of_the_old_film(page)
-    line(page)
+    line()
 
 
 def test_page_and_report_say_which_film_they_are_of(page, films):

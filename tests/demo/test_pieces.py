@@ -451,11 +451,12 @@ def test_the_command_line(monkeypatch, capsys):
     for name in ("FRACTURE_USER", "FRACTURE_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
     chosen = parse(["--host", "0.0.0.0", "--port", "1234", "--model", "user/model", "--mcp",
-                    "--allow-host", "films.example.org", "--engine", "torch",
+                    "--allow-host", "films.example.org", "--root-path", "/films",
+                    "--engine", "torch",
                     "--precision", "bfloat16"])  # fmt: skip
     assert vars(chosen) == {
         "host": "0.0.0.0", "port": 1234, "model": "user/model", "mcp": True,
-        "allow_host": ["films.example.org"],
+        "allow_host": ["films.example.org"], "root_path": "/films",
         "engine": "torch", "precision": "bfloat16", "digest": None,
     }  # fmt: skip
     monkeypatch.setenv("FRACTURE_USER", "reader")

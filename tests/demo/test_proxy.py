@@ -24,6 +24,9 @@ sys.path.append(str(ROOT / "benchmarks"))  # its modules import each other by th
 
 import proxy  # noqa: E402
 
+from tests.support.page_browser import WAIT, drop  # noqa: E402
+from tests.support.page_server import start, stop  # noqa: E402
+
 needs_nginx = pytest.mark.usefixtures("nginx_installed")
 
 
@@ -248,3 +251,48 @@ def test_compose_runs_the_servers_that_the_configuration_names() -> None:
     assert scaled == {"proxy", *named} and set(services["proxy"]["depends_on"]) == set(named)
     assert not any(services[name]["ports"] for name in named)  # only the proxy is reached
     assert "./deploy/nginx.conf:/etc/nginx/nginx.conf:ro" in services["proxy"]["volumes"]
+
+
+BELOW = """
+daemon off;
+pid nginx.pid;
+error_log stderr crit;
+events {{}}
+http {{
+  access_log /dev/stdout;
+  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+  client_max_body_size 200m;
+  server {{
+    listen 127.0.0.1:{port};
+    location /radiology/fracture/ {{
+      proxy_pass http://127.0.0.1:{server}/;
+      proxy_set_header Host $http_host;
+      proxy_buffering off;
+    }}
+  }}
+}}
+"""
+
+
+@needs_nginx
+def test_the_page_works_below_a_path_of_another_site(chromium, films, tmp_path, monkeypatch):
+    def configured(port: int, servers: list[int]) -> str:
+        return BELOW.format(port=port, server=servers[0])
+
+    monkeypatch.setattr(proxy, "configured", configured)
+    process, address = start("--root-path", "/radiology/fracture")
+    try:
+        with proxy.nginx(tmp_path, [int(address.rpartition(":")[2])]) as outside:
+            tab = chromium.new_page()
+            tab.set_default_timeout(WAIT)
+            asked = []
+            tab.on("request", lambda request: asked.append(request.url))
+            tab.goto(f"{outside}/radiology/fracture/")
+            drop(tab, films[0])
+            tab.wait_for_selector("#headline .fd-verdict")
+            tab.wait_for_function("() => document.querySelector('.fv').dataset.heat === 'true'")
+            below = (f"{outside}/radiology/fracture/", "data:", "blob:")
+            assert not [url for url in asked if not url.startswith(below)]
+    finally:
+        stop(process)

@@ -49,6 +49,16 @@ def test_it_holds_the_page_the_detector_and_the_weights_and_no_more(space):
         assert (space / file).read_bytes() == (ROOT / file).read_bytes()
 
 
+def test_real_examples_go_into_the_space_with_their_attribution(fracatlas, tmp_path):
+    publish.assemble(tmp_path / "space", examples=fracatlas)
+    examples = tmp_path / "space" / "demo" / "examples"
+    assert len(list(examples.glob("*.jpg"))) == 8
+    assert "CC BY 4.0" in (examples / "ATTRIBUTION.txt").read_text()
+    assert "Abedeen" in (tmp_path / "space" / "README.md").read_text()
+    with pytest.raises(publish.PublishError, match="is not FracAtlas"):
+        publish.assemble(tmp_path / "other", examples=tmp_path)
+
+
 def test_the_front_matter_is_what_a_space_needs(space):
     _, front, body = (space / "README.md").read_text().split("---\n", 2)
     facts = yaml.safe_load(front)
