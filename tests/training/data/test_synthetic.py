@@ -16,7 +16,7 @@ from detector.training.data.synthetic.draw import (
     draw_fracture,
     draw_mimic,
 )
-from detector.training.data.synthetic.layers import feather, take_apart
+from detector.training.data.synthetic.layers import feather, is_visible, take_apart
 from detector.training.data.synthetic.lines import lucency
 from detector.training.data.synthetic.margins import find_margin
 
@@ -133,6 +133,22 @@ def test_a_mimic_is_no_fracture_and_has_no_break() -> None:
     broken = [jump(c) for c in drawn_of("displaced", draw_fracture)]
     bent = [jump(c) for c in drawn_of("bent", draw_mimic)]
     assert np.median(broken) > 2 * np.median(bent)
+
+
+def test_what_is_lost_in_the_texture_or_off_the_field_is_not_visible() -> None:
+    outline = np.array([[40.0, 40], [60, 40], [60, 60], [40, 60]])
+    flat = np.full((100, 100), 90, np.uint8)
+    changed = flat.copy()
+    changed[48:52, 42:58] += 25
+    assert is_visible(flat, changed, outline)
+    assert not is_visible(flat, flat, outline)
+    assert not is_visible(flat, changed, outline + 50)  # beyond the canvas
+    noise = np.random.default_rng(0).normal(0, 30, flat.shape).astype(np.int16)
+    grainy = [np.clip(canvas + noise, 1, 255).astype(np.uint8) for canvas in (flat, changed)]
+    assert not is_visible(*grainy, outline)
+    unexposed = flat.copy()
+    unexposed[:, 52:] = 0
+    assert not is_visible(unexposed, np.minimum(unexposed, changed), outline)
 
 
 def test_what_is_drawn_depends_on_the_generator_alone() -> None:

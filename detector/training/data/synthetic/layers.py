@@ -90,7 +90,7 @@ def feather(layers: Layers) -> np.ndarray:
 
 
 def is_visible(before: np.ndarray, after: np.ndarray, outline: np.ndarray) -> bool:
-    """Whether the outline lies on the canvas and something in it is to be seen."""
+    """Whether the outline lies on the exposed field, and the change in it stands out of texture."""
     low = np.floor(outline.min(0)).astype(int)
     high = np.ceil(outline.max(0)).astype(int) + 1
     if (low < 0).any() or (high > before.shape[::-1]).any():
@@ -102,7 +102,9 @@ def is_visible(before: np.ndarray, after: np.ndarray, outline: np.ndarray) -> bo
         return False
     change = cv2.GaussianBlur(after[part].astype(np.float32) - before[part], (0, 0), 0.7)
     inside = np.abs(change)[mask > 0]
-    return len(inside) > 8 and float(np.percentile(inside, 93)) > 9
+    grey = before[part].astype(np.float32)
+    texture = float((grey - cv2.GaussianBlur(grey, (0, 0), 1.5))[mask > 0].std())
+    return len(inside) > 8 and float(np.percentile(inside, 93)) > max(9.0, 1.5 * texture)
 
 
 def overlapping(one: np.ndarray, other: np.ndarray) -> np.ndarray:
