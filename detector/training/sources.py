@@ -17,8 +17,9 @@ from detector.phantom import random_phantom
 from detector.training.audit.grouping import group_films
 from detector.training.audit.leakage import leakage
 from detector.training.config import TrainConfig
+from detector.training.data.annotations import with_outlines
 from detector.training.data.films import CachedFilm, cache_films
-from detector.training.data.layouts import read_films, read_manifest, with_outlines
+from detector.training.data.layouts import read_films, read_manifest
 from detector.training.data.plan import plan_epoch
 from detector.training.data.records import FilmRecord
 from detector.training.data.splits import split_films

@@ -53,7 +53,11 @@ ALLOWED = {
 # What only an extra installs, and the files and folders that may import it at a module's top.
 EXTRAS = {
     "gradio": (),
-    "reportlab": ("detector/report/pdf.py",),
+    "filelock": (),
+    **dict.fromkeys(
+        ("arabic_reshaper", "bidi", "reportlab"),
+        ("detector/report/pdf.py", "detector/report/letters.py"),
+    ),
     "openvino": ("detector/engines/openvino.py",),
     **dict.fromkeys(("highdicom", "pynetdicom"), ("detector/pacs/",)),
     **dict.fromkeys(("fsspec", "pyarrow", "ray"), ("detector/bulk/",)),

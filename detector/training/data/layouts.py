@@ -12,16 +12,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from detector.io.radiograph import load_radiograph
+from detector.training.data.annotations import NO_FRACTURE, Annotations, read_annotations
 from detector.training.data.labels import (
     CLASS_FOLDERS,
     class_of,
@@ -43,7 +39,6 @@ LAYOUTS = (
     f"{' or '.join(CLASS_FOLDERS[True])} for fractures, and "
     f"{' or '.join(CLASS_FOLDERS[False])} for normal films"
 )
-Annotations = dict[str, tuple[np.ndarray, tuple[np.ndarray | None, ...]]]
 
 
 @dataclass(frozen=True)
@@ -57,76 +52,6 @@ class FilmSet:
     unreadable: tuple[Unreadable, ...]
 
 
-def read_annotations(path: Path, folders: bool = False) -> Annotations:
-    """COCO json -> file name -> (boxes (N, 4), outlines), in the pixels of those images.
-
-    ``folders``: the names keep the folders that they have in the file.
-    """
-    coco = json.loads(path.read_text())
-    names = {
-        image["id"]: image["file_name"] if folders else Path(image["file_name"]).name
-        for image in coco["images"]
-    }
-    boxes: dict[str, list] = defaultdict(list)
-    outlines: dict[str, list] = defaultdict(list)
-    for annotation in coco["annotations"]:
-        name = names[annotation["image_id"]]
-        polygons = annotation.get("segmentation") or []
-        # A run-length mask (a mapping) is no outline; its box stands.
-        known = polygons if isinstance(polygons, list) else []
-        boxes[name].append(annotation["bbox"])
-        outlines[name].append(np.asarray(known[0], np.float64).reshape(-1, 2) if known else None)
-    return {n: (np.asarray(boxes[n], np.float64), tuple(outlines[n])) for n in boxes}
-
-
-def _none() -> tuple[np.ndarray, tuple[np.ndarray | None, ...]]:
-    return np.zeros((0, 4)), ()
-
-
-def with_outlines(records: Sequence[FilmRecord], path: Path) -> list[FilmRecord]:
-    """The records, with the outlines of a separate COCO json for fractured films that have none.
-
-    Its images are named as the records' keys are: the data set's folder and the film's name there.
-    Where it states an image's width and height, outlines are scaled to the film's.
-
-    Raises:
-        ValueError: the file is no COCO json, or names no fractured film without an outline.
-    """
-    try:
-        annotations = read_annotations(path, folders=True)
-        sizes = {
-            image["file_name"]: (image["width"], image["height"])
-            for image in json.loads(path.read_text())["images"] if "width" in image
-        }
-    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is no COCO file of outlines: {error}") from error
-    outlined = [
-        record if record.located or record.key not in annotations
-        else _with_scaled(record, *annotations[record.key], sizes.get(record.key))
-        for record in records
-    ]
-    if not any(new is not old for new, old in zip(outlined, records, strict=True)):
-        raise ValueError(
-            f"{path} names no fractured film without an outline, as 'folder/film.jpg'."
-        )
-    return outlined
-
-
-def _with_scaled(
-    record: FilmRecord, boxes: np.ndarray, outlines: tuple[np.ndarray | None, ...],
-    size: tuple[int, int] | None,
-) -> FilmRecord:
-    """The record with outlines that were drawn on a copy of ``size`` (width, height) pixels."""
-    scale = np.ones(2)
-    if size:
-        height, width = load_radiograph(record.path).pixels.shape
-        scale = np.array([width, height]) / size
-    return replace(
-        record, boxes=boxes * np.tile(scale, 2),
-        outlines=tuple(None if one is None else one * scale for one in outlines),
-    )
-
-
 def read_manifest(folder: Path) -> list[FilmRecord]:
     """The manifest layout: ``manifest.csv`` (file, split, fractured, duplicate_group, ...),
     ``images/`` and, where fractures are outlined, ``annotations.json`` (COCO).
@@ -138,7 +63,7 @@ def read_manifest(folder: Path) -> list[FilmRecord]:
     annotations = read_annotations(coco) if coco.exists() else {}
     records = []
     for number, row in enumerate(read_rows(folder / "manifest.csv"), 2):
-        boxes, outlines = annotations.get(row["file"], _none())
+        boxes, outlines = annotations.get(row["file"], NO_FRACTURE)
         where = f"{folder.name}/manifest.csv, row {number}"
         records.append(
             FilmRecord(
@@ -233,7 +158,7 @@ def read_fracatlas(folder: Path) -> list[FilmRecord]:
             log.info("%s is no COCO file and was left out", path.name)
     records = []
     for record in _read_classes(folder / "images", folder):
-        boxes, outlines = annotations.get(record.path.name, _none())
+        boxes, outlines = annotations.get(record.path.name, NO_FRACTURE)
         own = attributes.get(record.path.name, {})
         # No file name repeats in this set, so a film is known by it wherever its folder lies.
         records.append(

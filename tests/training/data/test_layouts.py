@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import detector.training
-from detector.training.data.layouts import read_films, with_outlines
+from detector.training.data.annotations import with_outlines
+from detector.training.data.layouts import read_films
 
 
 def draw(path: Path, seed: int = 0) -> Path:

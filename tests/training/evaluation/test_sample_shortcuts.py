@@ -8,8 +8,9 @@ import numpy as np
 
 import detector.training
 from detector.training.config import TrainConfig
+from detector.training.data.annotations import with_outlines
 from detector.training.data.films import CachedFilm, cache_films
-from detector.training.data.layouts import read_manifest, with_outlines
+from detector.training.data.layouts import read_manifest
 from detector.training.data.records import FilmRecord
 from detector.training.data.spatial import Outlines
 from detector.training.evaluation.sample_shortcuts import property_auc, sample_properties
