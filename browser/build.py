@@ -26,6 +26,7 @@ from typing import Any
 from browser.export import onnx_bytes
 from browser.settings import PAGE_WORDS, settings
 from demo.examples import draw_examples
+from demo.viewer import viewer_asset, viewer_script
 from detector import __version__
 from detector.model.hub import resolve_weights
 from detector.model.weights import Model, WeightsError, read_weights
@@ -53,7 +54,7 @@ MODULES = (
 # The Hub keeps a file of 10 MB or more, or of a name such as model.gz, in another store, which a
 # static Space need not serve from its own address; and the page asks no other.
 PIECE = 5_000_000
-STYLES = (DEMO / "page.css", DEMO / "viewer.css", HERE / "page" / "site.css")
+STYLES = (DEMO / "page.css", DEMO / "viewer" / "viewer.css", HERE / "page" / "site.css")
 POLICY = "; ".join((
     "default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "worker-src 'self' blob:",
     "style-src 'self' 'unsafe-inline'", "img-src 'self' data: blob:", "connect-src 'self'",
@@ -139,7 +140,7 @@ def _bundle(folder: Path, temporary: Path, parts: dict[str, Any]) -> set[str]:
         "export function mountViewer(element, trigger, fd) {\n"
         "const props = { value: null }, watchers = [];\n"
         "const watch = (_, watcher) => watchers.push(watcher);\n"
-        f"{(DEMO / 'viewer.js').read_text(encoding='utf-8')}\n"
+        f"{viewer_script()}\n"
         "return { show: (value) => { props.value = value; watchers.forEach((w) => w()); } };\n}\n",
         encoding="utf-8",
     )
@@ -174,7 +175,7 @@ def _write_front(out: Path, digest: str) -> None:
     words |= {f"here.{key}": text for key, text in PAGE_WORDS.items()}
     given = {
         "base": f"v/{digest}/", "policy": POLICY, "logo": logo,
-        "viewer": (DEMO / "viewer.html").read_text(encoding="utf-8"),
+        "viewer": viewer_asset("viewer.html"),
     }  # fmt: skip
 
     def fill(match: re.Match[str]) -> str:

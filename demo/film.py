@@ -21,6 +21,7 @@ from demo.predictive import LEAST, MOST, in_range, post_test, start
 from demo.reading import ANSWERS, PRESENT, Reading, agreement
 from demo.source import source_of
 from demo.theme import asset, html
+from demo.viewer import viewer_asset, viewer_script
 from detector import FractureDetector, RadiographError
 from detector.errors import SeveralFrames
 from detector.explain.methods import DEFAULT, METHODS
@@ -76,7 +77,7 @@ class FilmTab:
         with gr.Row(elem_id="film-row"):
             with gr.Column(scale=8, min_width=320, elem_id="film-view"):
                 self.viewer = html(
-                    "", html_template=asset("viewer.html"), js_on_load=asset("viewer.js"),
+                    "", html_template=viewer_asset("viewer.html"), js_on_load=viewer_script(),
                     elem_id="viewer",
                 )
                 with gr.Row(visible=False, elem_id="method-row") as self.method_row:

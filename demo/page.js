@@ -264,6 +264,20 @@ window.fd = (() => {
     const list = [...event.dataTransfer.files];
     if (list.length) take(list);
   }, true);
+  // The wheel over a film of several frames: one frame a step, once the wheel rests.
+  let wheeling = 0;
+  document.addEventListener('fd:frame', ({ detail: step }) => {
+    const field = document.querySelector('#frame input');
+    if (!field?.offsetParent) return;
+    const setter = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
+    setter.call(field, String(Math.max(1, Number(field.value) + step)));
+    field.dispatchEvent(new Event('input', { bubbles: true }));
+    clearTimeout(wheeling);
+    wheeling = setTimeout(() => {
+      field.dispatchEvent(new Event('blur'));
+      document.querySelector('#frame-row button').click();
+    }, 250);
+  });
   document.addEventListener('change', (event) => {
     const node = event.target;
     if (node.type !== 'file' || !node.files || !node.files.length) return;

@@ -18,13 +18,14 @@ from demo.language import Chosen, t, translations
 from demo.server import CACHE, MAX_FILE, MAX_WAITING, Guard
 from demo.study import StudyTab
 from demo.theme import asset, html, theme
+from demo.viewer import viewer_asset
 from demo.worklist import WorklistTab
 from detector import FractureDetector
 
 TITLE = "Fracture detector"
 FILM_TAB = "film"
 HEAD = (
-    f"<style>{asset('page.css')}\n{asset('viewer.css')}</style><script>{asset('page.js')}</script>"
+    f"<style>{asset('page.css')}\n{viewer_asset('viewer.css')}</style><script>{asset('page.js')}</script>"
     '<meta name="robots" content="noindex" />'
 )
 

@@ -101,6 +101,8 @@ def viewer_message(
         "rule_in": calibration.rule_in,
         "shown_from": calibration.display_threshold,
         "alt": alt,
+        "spacing": facts.get("pixel_spacing"),
+        "frames": facts.get("frames", 1),
     }
     if with_heat:
         # Not `heatmap`, which the prediction would keep: it is as large as the film.

@@ -124,6 +124,8 @@ def _read_pixels(dataset: Dataset, stored_as: UID, limits: Limits, frame: int | 
     }
     if (aspect := pixel_aspect(dataset)) != 1:
         facts["pixel_aspect"] = aspect
+    if spacing := pixel_spacing(dataset):
+        facts["pixel_spacing"] = spacing
     if dataset.get("PresentationIntentType") == "FOR PROCESSING":
         warnings.append(
             "The file is raw detector data, not meant for reading; use the processed film."
@@ -219,6 +221,26 @@ def pixel_aspect(dataset: Dataset) -> float:
             # Nearer to square than this is rounding; farther from it than this, an error.
             return round(aspect, 4) if 1.01 < max(aspect, 1 / aspect) <= 10 else 1.0
     return 1.0
+
+
+def pixel_spacing(dataset: Dataset) -> dict[str, Any] | None:
+    """A pixel's size by the file: ``mm`` (down, across) and ``kind``, the plane it holds for.
+
+    "calibrated": corrected for magnification; "imager": in the detector's plane, where the limb is
+    larger than life; "stated": PixelSpacing, without a word of its plane. None: nothing is said
+    (PS3.3, 10.7.1.1 and 10.7.1.3).
+    """
+    own, imager = (
+        [float(v) for v in numbers(dataset, keyword)]
+        for keyword in ("PixelSpacing", "ImagerPixelSpacing")
+    )
+    found = own if len(own) == 2 and min(own) > 0 else imager
+    if len(found) != 2 or min(found) <= 0:
+        return None
+    if found is imager or own == imager:
+        return {"mm": found, "kind": "imager"}
+    calibrated = "PixelSpacingCalibrationType" in dataset or len(imager) == 2
+    return {"mm": found, "kind": "calibrated" if calibrated else "stated"}
 
 
 def _whole(dataset: Dataset, keyword: str, default: int = 0) -> int:
