@@ -37,11 +37,12 @@ def read_first(page: Page, film: Path) -> dict[str, Image.Image]:
     page.locator("#drop input[type=file]").set_input_files(film)
     page.wait_for_function("() => document.querySelector('.fv').dataset.mark === 'true'")
     moments = {"read": picture(page)}
-    page.get_by_label("Fracture present").check()
+    page.locator("#own input[value='present']").check()
     moments["answered"] = picture(page)
     page.get_by_role("button", name="Reveal the result").click()
     page.wait_for_selector("#agreement [data-agreement]")
     page.wait_for_function("() => document.querySelector('.fv').dataset.heat === 'true'")
+    page.get_by_role("button", name="Heatmap", exact=True).click()
     return moments | {"revealed": picture(page)}
 
 

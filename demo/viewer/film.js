@@ -86,6 +86,7 @@ async function load(message) {
     spacing: data.spacing, frames: data.frames,
   });
   view.heat = null;
+  if (data.relative) view.hot = true; // another method was asked for: its map is all that differs
   if (heat) {
     view.hw = heat.width;
     view.hh = heat.height;

@@ -58,6 +58,7 @@ def test_a_film_gets_its_verdict_and_an_overlay_at_the_hot_place(page, detector,
 
     page.wait_for_function("() => document.querySelector('.fv').dataset.heat === 'true'")
     page.locator('[data-do="boxes"]').click()
+    page.locator('[data-do="heat"]').click()
     joins = []
     page.on("request", lambda r: joins.append(r.url) if r.method == "POST" else None)
     peak = np.unravel_index(prediction.heatmap.argmax(), prediction.heatmap.shape)[::-1]
@@ -101,6 +102,7 @@ def test_window_presets_zoom_and_the_overlay_as_a_file(page, detector, films):
     page.locator('[data-set="preset"]').select_option("film")
     settle(page)
     assert hud.inner_text() == fitted
+    page.locator('[data-do="heat"]').click()
     with page.expect_download() as saved:
         page.get_by_role("button", name="Save PNG").click()
     from PIL import Image
