@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_dicom_option(parser: argparse.ArgumentParser) -> None:
-    """Add ``--dicom-out``, as `DicomOut` takes it."""
+    """Add ``--dicom-out``, as ``DicomOut`` takes it."""
     parser.add_argument("--dicom-out", type=Path, metavar="DIR",
                         help="also write report, overlay, heatmap and presentation state of "
                         "DICOM films as objects of their study (needs the extra 'dicom')")

@@ -1,5 +1,5 @@
-"""Fixtures of the DICOM node\'s tests; a file takes them by
-`pytest_plugins = "tests.support.pacs_fixtures"`.
+"""Fixtures of the DICOM node's tests; a file takes them by
+``pytest_plugins = "tests.support.pacs_fixtures"``.
 """
 
 from __future__ import annotations

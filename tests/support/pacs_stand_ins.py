@@ -2,7 +2,8 @@
 
 What a sender needs is here too: recorded answers, and a clock that is set by hand.
 
-Run as a script it is a node with the stand-in reader: `python pacs_stand_ins.py --spool ...`.
+Run as a script it is a node with the stand-in reader:
+``python -m tests.support.pacs_stand_ins --spool ...``.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def predict(file: Path) -> SimpleNamespace:
 
 
 def make_objects(source: Dataset, prediction: SimpleNamespace, size: int = 0) -> list[Dataset]:
-    """Two objects with UIDs that follow from the film's, of at least `size` bytes."""
+    """Two objects with UIDs that follow from the film's, of at least ``size`` bytes."""
     objects = []
     for number, kind in enumerate((EnhancedSRStorage, SecondaryCaptureImageStorage)):
         one = Dataset()
@@ -85,9 +86,9 @@ def answers(*numbers: int) -> set[str]:
 
 
 class Archive:
-    """A destination: counts what it gets; `status` is what it answers.
+    """A destination: counts what it gets; ``status`` is what it answers.
 
-    `handlers` see its events; one of a C-STORE answers in its place.
+    ``handlers`` see its events; one of a C-STORE answers in its place.
     """
 
     def __init__(

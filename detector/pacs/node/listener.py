@@ -1,11 +1,11 @@
 """The listening side: a Storage and Verification SCP that acknowledges what is safely on disk.
 
-It takes CR images and DX images, for presentation and for processing, in every transfer syntax
-that `load_radiograph` reads. Secondary Captures are refused: what this node sends back is one, and
-an archive that forwards by rule would send it round in circles; they are screenshots as often as
-films, too. Reports, segmentations and all else are refused for the same reason.
+It takes CR images and DX images, for presentation and for processing, in every transfer syntax that
+``load_radiograph`` reads. Secondary Captures are refused. What this node sends back is one, and an
+archive that forwards by rule would send it round in circles; and they are screenshots as often as
+films. Reports, segmentations and all else are refused for the same reason.
 
-Nothing that a peer says is logged, and pynetdicom's own log, which quotes it, is silent.
+Nothing that a peer says is logged, and pynetdicom's own log, which quotes it, is muted.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def card(films: int = 400, out: int = 4) -> dict:
-    """The part of a `config.json` that is read: scores are uniform squares, P(s < t) = sqrt(t)."""
+    """What is read of ``config.json``: scores are uniform squares, P(s < t) = sqrt(t)."""
 
     def point(threshold: float) -> dict:
         above = round(films * (1 - threshold**0.5))
@@ -55,7 +55,7 @@ def stream(
     count: int, seed: int = 0, *, shift: float = 0.0, out: float = 0.01, first: int = 0,
     sha256: str = "a" * 12, per_day: int = 20,
 ) -> Iterator[dict]:  # fmt: skip
-    """Lines of a log; `shift` moves the scope scores, `out` is the proportion out of scope."""
+    """Lines of a log; ``shift`` moves the scope scores, ``out`` is the proportion out of scope."""
     rng = np.random.default_rng(seed)
     for number in range(first, first + count):
         score = float(rng.uniform()) ** 2

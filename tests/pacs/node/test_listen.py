@@ -1,4 +1,4 @@
-"""`fracture-detector listen` as a user starts it: films in, all of their objects out."""
+"""``fracture-detector listen`` as a user starts it: films in, all of their objects out."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def phantom_film(number: int) -> bytes:
 
 @pytest.fixture
 def listening(tmp_path: Path, tiny_weights: Path) -> Iterator:
-    """`fracture-detector listen` as a user starts it, towards a given destination."""
+    """``fracture-detector listen`` as a user starts it, towards a given destination."""
     started: list[subprocess.Popen] = []
 
     def start(address: str) -> int:
