@@ -18,13 +18,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from detector.cli.dicom_objects import DicomOut, add_dicom_option
-from detector.cli.options import UsageError, add_model_options, load_detector
-from detector.cli.run_command import ended
-from detector.io.find_films import ResultsAmongFilms, list_films
-from detector.report.results import OverlayFolder, ResultFile, unbreakable
-
-ALL_READ, SOME_UNREAD = 0, 3  # argparse leaves with 2 for wrong usage
+from detector.cli.dicom_objects import add_dicom_option
+from detector.cli.options import UsageError, add_model_options
+from detector.cli.predict import read_films
+from detector.cli.run_command import run_command
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,33 +33,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--overlay", type=Path, metavar="DIR", help="write overlays as PNG here")
     add_dicom_option(parser)
     add_model_options(parser)
+    parser.set_defaults(out=None, go_on=False, frame=None)
     arguments = parser.parse_args(argv)
-    return ended(parser.prog, lambda: read(parser, arguments))
+    form = "jsonl" if arguments.json else "text"
 
+    def read() -> int:
+        try:
+            return read_films(arguments, arguments.films, form, told=False)
+        except UsageError as error:
+            parser.error(str(error))
 
-def read(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
-    from detector import RadiographError
-
-    try:
-        films = list_films(
-            arguments.films, apart_from=(arguments.overlay, arguments.dicom_out)
-        )
-        objects = DicomOut(arguments.dicom_out)
-        detector = load_detector(arguments)
-        overlays = OverlayFolder(arguments.overlay, films) if arguments.overlay else None
-    except (ResultsAmongFilms, UsageError, OSError) as error:
-        parser.error(str(error))
-    results = ResultFile(unbreakable(sys.stdout), "jsonl" if arguments.json else "text")
-    unread = 0
-    for film, reading in zip(films, detector.predict_batch(films), strict=True):
-        results.write(film, reading)
-        if isinstance(reading, RadiographError):
-            unread += 1
-            continue
-        if overlays:
-            overlays.write(film, reading)
-        unread += not objects.write(film, reading)
-    return SOME_UNREAD if unread else ALL_READ
+    return run_command(parser.prog, read)
 
 
 if __name__ == "__main__":

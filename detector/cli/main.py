@@ -26,7 +26,7 @@ from detector import __version__
 from detector.cli.options import DONE, import_extra
 from detector.cli.predict import add_predict
 from detector.cli.report import add_report
-from detector.cli.run_command import ended
+from detector.cli.run_command import run_command
 
 PROGRAM = "fracture-detector"
 # Commands with an argument list of their own: module, extra that brings what it needs, help.
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     if argv and argv[0] in HANDED_ON:
         return _hand_on(argv[0], argv[1:])
     arguments = build_parser().parse_args(argv)
-    return ended(f"{PROGRAM} {arguments.command}", partial(arguments.run, arguments))
+    return run_command(f"{PROGRAM} {arguments.command}", partial(arguments.run, arguments))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -80,7 +80,7 @@ def _hand_on(command: str, argv: list[str]) -> int:
     before = sys.argv
     sys.argv = [f"{PROGRAM} {command}", *argv]  # argparse takes the program's name from here
     try:
-        return ended(
+        return run_command(
             sys.argv[0], lambda: import_extra(module, extra).main(argv) or DONE, (ValueError,)
         )
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -59,16 +59,6 @@ def add_predict(commands: argparse._SubParsersAction) -> None:
 
 def predict(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    from detector.errors import RadiographError
-    from detector.report.file_names import written_name
-    from detector.report.results import (
-        ContinueError,
-        OverlayFolder,
-        ResultFile,
-        read_finished,
-        unbreakable,
-    )  # fmt: skip
-
     form, out = arguments.format, arguments.out
     if arguments.engine == RAY:
         return import_extra("detector.bulk.command", "cluster").predict(arguments)
@@ -78,10 +68,36 @@ def predict(arguments: argparse.Namespace) -> int:
         raise UsageError("--continue needs --out FILE and --format csv or jsonl.")
     if out and out.exists() and not arguments.go_on:
         raise UsageError(f"{out} exists. Add --continue to go on with it, or choose another name.")
+    return read_films(arguments, list(named_films(arguments.films)), form)
+
+
+def read_films(
+    arguments: argparse.Namespace, named: Sequence[str], form: str, *, told: bool = True
+) -> int:
+    """Read films and write what was found, as options ask for it; returns the exit code.
+
+    Args:
+        arguments: ``out``, ``go_on``, ``overlay``, ``dicom_out``, ``frame`` and the model's.
+        named: films, folders, patterns.
+        form: one of ``detector.report.results.FORMATS``.
+        told: say on stderr how far it is.
+
+    Raises:
+        UsageError: what was asked for cannot be done; the sentence says why.
+    """
+    from detector.errors import RadiographError
+    from detector.report.file_names import written_name
+    from detector.report.results import (
+        ContinueError,
+        OverlayFolder,
+        ResultFile,
+        escape_unencodable,
+        read_finished,
+    )  # fmt: skip
+
+    out = arguments.out
     try:
-        films = list_films(
-            named_films(arguments.films), apart_from=(arguments.overlay, arguments.dicom_out)
-        )
+        films = list_films(named, apart_from=(arguments.overlay, arguments.dicom_out))
     except ResultsAmongFilms as error:
         raise UsageError(str(error)) from error
     objects = DicomOut(arguments.dicom_out)
@@ -95,11 +111,11 @@ def predict(arguments: argparse.Namespace) -> int:
     left = [film for film in films if written_name(film) not in finished]
     unread = sum(not finished.get(written_name(film), True) for film in films)
     unfiled = 0
-    progress = Progress(len(films), len(films) - len(left))
+    progress = Progress(len(films), len(films) - len(left)) if told else None
     # Those that are finished first: films that have come since take no name from them.
     overlays = OverlayFolder(arguments.overlay, [*finished, *left]) if arguments.overlay else None
     with ExitStack() as stack:
-        stream = unbreakable(sys.stdout)
+        stream = escape_unencodable(sys.stdout)
         if out:
             out.parent.mkdir(parents=True, exist_ok=True)
             stream = stack.enter_context(out.open("a", encoding="utf-8", newline=""))
@@ -114,8 +130,10 @@ def predict(arguments: argparse.Namespace) -> int:
                     overlays.write(film, reading)
                 unfiled += not objects.write(film, reading)
             results.write(film, reading)
-            progress.step()
-    progress.end(unread)
+            if progress:
+                progress.step()
+    if progress:
+        progress.end(unread)
     return SOME_UNREAD if unread or unfiled else DONE
 
 

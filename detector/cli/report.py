@@ -14,6 +14,7 @@ from detector.cli.options import (
     import_extra,
     load_detector,
 )  # fmt: skip
+from detector.io.atomic_io import replace_file
 from detector.report.file_names import shown_name
 
 
@@ -61,6 +62,6 @@ def report(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from error
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_bytes(pdf)
+    replace_file(arguments.out, pdf)
     print(arguments.out)
     return DONE

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from detector.cli.options import BAD_USAGE, DONE, INTERRUPTED, UsageError
 
 
-def ended(
+def run_command(
     program: str, run: Callable[[], int], faults: tuple[type[Exception], ...] = (UsageError,)
 ) -> int:
     """Run a command to its end; returns the exit code.

@@ -28,6 +28,7 @@ import numpy as np
 from huggingface_hub import cached_assets_path
 
 from detector.engines.base import EngineOutput
+from detector.io.atomic_io import replace_file
 from detector.model.weights import Model
 
 if TYPE_CHECKING:
@@ -203,15 +204,7 @@ def _keep(file: Path, packed: bytes) -> None:
     """Write the graph whole or not at all, and drop the oldest ones."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-            try:
-                part.write(packed)
-                part.close()
-                os.replace(part.name, file)
-            except BaseException:
-                part.close()
-                Path(part.name).unlink(missing_ok=True)
-                raise
+        replace_file(file, packed)
         graphs = sorted(file.parent.glob("*.graph"), key=lambda g: g.stat().st_mtime)
         for old in graphs[:-_KEPT_GRAPHS]:
             old.unlink(missing_ok=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -20,20 +21,34 @@ def write(file: Path, parts: Sequence[bytes | memoryview]) -> None:
 def replace_file(file: Path, data: bytes) -> None:
     """Write ``data`` so that ``file`` holds either what it held or all of ``data``.
 
-    It is written beside its name, flushed to the disk and renamed. Several processes may do so.
+    It is written beside its name, flushed to the disk and renamed. Several processes and threads
+    may do so.
 
     Raises:
         OSError: the disk is full or cannot be written; what was at ``file`` stays.
     """
-    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    replace_files({file: data})
+
+
+def replace_files(files: Mapping[Path, bytes]) -> None:
+    """``replace_file`` for files that go together: none is renamed before all are on the disk.
+
+    Raises:
+        OSError: as ``replace_file``.
+    """
+    ending = f".{os.getpid()}-{threading.get_ident()}.partial"
+    partial = {file: file.with_name(file.name + ending) for file in files}
     try:
-        with partial.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(file)
+        for file, data in files.items():
+            with partial[file].open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+        for file, fresh in partial.items():
+            fresh.replace(file)
     except OSError:
-        partial.unlink(missing_ok=True)
+        for fresh in partial.values():
+            fresh.unlink(missing_ok=True)
         raise
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from detector.io.atomic_io import replace_files
 from detector.model.anatomy import AnatomyHead
 from detector.model.config import (
     CONFIG_FILE,
@@ -209,7 +209,7 @@ def write_weights(
             config, Heads(ood.direction, familiarity, anatomy)
         )
     sha256 = hashlib.sha256(data).hexdigest()
-    _replace({**files, folder / CONFIG_FILE: _config_text(config, sha256)})
+    replace_files({**files, folder / CONFIG_FILE: _config_text(config, sha256)})
 
 
 def write_heads(folder: str | Path, heads: Heads, config: ModelConfig, sha256: str) -> None:
@@ -220,7 +220,7 @@ def write_heads(folder: str | Path, heads: Heads, config: ModelConfig, sha256: s
     """
     config, data = _with_heads(config, heads)
     folder = Path(folder)
-    _replace({folder / HEADS_FILE: data, folder / CONFIG_FILE: _config_text(config, sha256)})
+    replace_files({folder / HEADS_FILE: data, folder / CONFIG_FILE: _config_text(config, sha256)})
 
 
 def _with_heads(config: ModelConfig, heads: Heads) -> tuple[ModelConfig, bytes]:
@@ -231,28 +231,11 @@ def _with_heads(config: ModelConfig, heads: Heads) -> tuple[ModelConfig, bytes]:
 
 def write_config(folder: str | Path, config: ModelConfig, sha256: str) -> None:
     """Write ``config.json`` for a model file with this digest."""
-    _replace({Path(folder) / CONFIG_FILE: _config_text(config, sha256)})
+    replace_files({Path(folder) / CONFIG_FILE: _config_text(config, sha256)})
 
 
 def _config_text(config: ModelConfig, sha256: str) -> bytes:
     return (json.dumps(config.sealed(sha256), indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def _replace(files: Mapping[Path, bytes]) -> None:
-    """Write all files beside their names, then rename them: a full disk changes none of them."""
-    partial = {path: path.with_name(path.name + ".partial") for path in files}
-    try:
-        for path, data in files.items():
-            with partial[path].open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-    except OSError:
-        for path in partial.values():
-            path.unlink(missing_ok=True)
-        raise
-    for path, beside in partial.items():
-        beside.replace(path)
 
 
 def is_halved(tensor: np.ndarray | torch.Tensor) -> bool:

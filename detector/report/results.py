@@ -18,6 +18,7 @@ import cv2
 
 from detector.errors import RadiographError
 from detector.explain.overlay import square_pixels
+from detector.io.atomic_io import replace_file
 from detector.prediction import Prediction
 from detector.report.file_names import free_name, picture_stem, shown_name, written_name
 
@@ -30,7 +31,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def unbreakable(stream: IO[str]) -> IO[str]:
+def escape_unencodable(stream: IO[str]) -> IO[str]:
     """The stream, set so that a letter that it cannot show does not stop the output."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
@@ -70,7 +71,7 @@ class OverlayFolder:
         painted = square_pixels(prediction.overlay(boxes=True), prediction.film.aspect)
         painted = cv2.cvtColor(painted, cv2.COLOR_RGB2BGR)
         _, data = cv2.imencode(".png", painted)
-        self._paths[film].write_bytes(data.tobytes())
+        replace_file(self._paths[film], data.tobytes())
         return self._paths[film]
 
 

@@ -20,7 +20,7 @@ from detector import FractureDetector, __version__
 from detector.cli import main as cli
 from detector.cli.options import BAD_USAGE, DONE, INTERRUPTED, SOME_UNREAD
 from detector.cli.predict import Progress
-from detector.cli.run_command import ended
+from detector.cli.run_command import run_command
 from detector.engines import base as engine
 from detector.phantom import random_phantom
 from detector.report.results import COLUMNS, percent
@@ -302,16 +302,16 @@ def test_an_end_before_its_time_is_a_sentence_and_a_code(fault, code, said, caps
     def run() -> int:
         raise fault
 
-    assert ended("x", run) == code
+    assert run_command("x", run) == code
     assert capsys.readouterr().err == said
     with pytest.raises(ZeroDivisionError):  # a fault of ours is not hidden
-        ended("x", lambda: 1 // 0)
+        run_command("x", lambda: 1 // 0)
 
 
 CLOSED = """
 import sys
-from detector.cli.run_command import ended
-sys.exit(ended("x", lambda: print("a reading", flush=True) or 0))
+from detector.cli.run_command import run_command
+sys.exit(run_command("x", lambda: print("a reading", flush=True) or 0))
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,9 @@ import pytest
 import main as script
 from detector.io.find_films import list_films
 from detector.model import hub
+from detector.model.weights import read_weights, write_config
 from detector.phantom import random_phantom
+from detector.report import results
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +90,7 @@ def test_who_reads_no_further_ends_it_quietly(films, monkeypatch, capsys):
     def closed(*_):
         raise BrokenPipeError
 
-    monkeypatch.setattr(script.ResultFile, "write", closed)
+    monkeypatch.setattr(results.ResultFile, "write", closed)
     assert script.main([str(films / "film.png")]) == 0
     assert capsys.readouterr().err == ""
 
@@ -102,9 +105,8 @@ def test_wrong_usage_is_2(arguments, capsys):
 
 def test_another_model_is_taken(films, tmp_path, capsys):
     shutil.copytree(hub.shipped_weights(), tmp_path / "weights")
-    config = json.loads((tmp_path / "weights" / "config.json").read_text())
-    config["version"] = "another"
-    (tmp_path / "weights" / "config.json").write_text(json.dumps(config))
+    model = read_weights(tmp_path / "weights", build=False)
+    write_config(tmp_path / "weights", replace(model.config, version="another"), model.sha256)
     arguments = [str(films / "film.png"), "--json", "--model", str(tmp_path / "weights")]
     assert script.main(arguments) == 0
     assert json.loads(capsys.readouterr().out)["model"]["version"] == "another"

@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load, save
 
 from detector import FractureDetector
+from detector.io import atomic_io
 from detector.model import weights as checkpoint
 from detector.model.weights import (
     CONFIG_FILE,
@@ -242,7 +243,7 @@ def test_a_full_disk_leaves_the_weights_that_were_there(
         if len(calls) == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full_at_second)
+    monkeypatch.setattr(atomic_io.os, "fsync", full_at_second)
     with pytest.raises(OSError, match="No space left"):
         write_weights(folder, model.network, model.ood, model.config)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
