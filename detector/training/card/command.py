@@ -116,9 +116,12 @@ def render(config: ModelConfig, sha256: str) -> str:
         "## Caveats", text.CAVEATS,
         "## Reporting checklists",
         "CLAIM (Mongan et al., *Radiology: AI* 2020) and TRIPOD+AI (Collins et al., *BMJ* 2024), "
-        "by item number.",
-        "\n".join(table(["CLAIM", "Where"], text.CLAIM_ITEMS)),
-        "\n".join(table(["TRIPOD+AI", "Where"], text.TRIPOD_ITEMS)),
+        "by item number; CLAIM's update of 2024 (Tejani et al., *Radiology: AI* 2024) and STARD-AI "
+        "(Sounderajah et al., *Nature Medicine* 2025), by topic.",
+        *("\n".join(table([name, "Where"], items)) for name, items in (
+            ("CLAIM", text.CLAIM_ITEMS), ("CLAIM 2024", text.CLAIM_2024_ITEMS),
+            ("STARD-AI", text.STARD_AI_ITEMS), ("TRIPOD+AI", text.TRIPOD_ITEMS),
+        )),
         "## Every figure again", _recreate(figures),
         "## Licence", "Code and weights: Apache-2.0. The training data keep their own licences "
         "(see *Data*); no film is part of the code or the weights.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from detector.training.card import saliency
+from detector.training.card import clinical, saliency
 from detector.training.card.figures import CALIBRATION_FILE, ROC_FILE
 from detector.training.card.source_names import source_name
 from detector.training.card.tables import ABSENT, number, of, percents, table
@@ -54,6 +54,7 @@ def sections(metrics: Figures) -> Iterator[str]:
     yield "\n".join(_decided(sources))
     yield from _subgroups(sources)
     yield from _calibration(sources, figures)
+    yield from clinical.sections(sources, metrics.get("test_reads"))
     yield from _pointing(sources)
     yield from saliency.sections(figures)
     yield from _cross_validated(metrics)

@@ -91,6 +91,42 @@ CLAIM_ITEMS = (
     ("Registration, protocol, funding (40–42)", "not registered; the protocol is the code; "
      "funding is not stated"),
 )
+CLAIM_2024_ITEMS = (
+    ("Terms: reference standard, internal and external testing", "all films tested are internal: "
+     "other films of the sources trained on; *Sources that nobody trained on* is the nearest to "
+     "external testing"),
+    ("Data: sources, dates, eligibility, de-identification, missing data", "*Data*; the dates are "
+     "not known"),
+    ("Reference standard: definition, rationale, annotators, variability", "*Data*; variability "
+     "is not known"),
+    ("Partitions and how they are disjoint", "*Leakage*: by picture, not by patient"),
+    ("Model, software, initialisation, training, selection", "*Training*"),
+    ("Metrics, uncertainty, robustness, explainability", "*Results*, *Net benefit*, *Robustness*, "
+     "*Saliency checks*"),
+    ("Failure analysis, subgroups, demographics", "*Limitations*, *Subgroups*, *By the size of the "
+     "fracture*; demographics are not known"),
+    ("Protocol, registration, code and data, funding", "not registered; code, weights and the "
+     "commands are open; funding is not stated"),
+)
+STARD_AI_ITEMS = (
+    ("Index test: version, input, thresholds and when they were chosen", "this page's head, *What "
+     "it says*; chosen on validation films before test was read"),
+    ("Data sets: where from, how collected, preprocessing, partitions, overlap", "*Data*, "
+     "*Leakage*"),
+    ("Reference standard; blinding; time between both", "*Data*: labels made from the same film; "
+     "the model had no part in them"),
+    ("Accuracy with intervals, cross table", "*Operating points*"),
+    ("Indeterminate and missing results", "*Decided and undecided films*; unreadable files in "
+     "*Results*"),
+    ("Severity of the condition, other diagnoses", "*By the size of the fracture*; other diagnoses "
+     "are not labelled"),
+    ("Subgroups, bias, fairness", "*Subgroups* by region, view, hardware; age and sex are not "
+     "known"),
+    ("Intended use, setting, who uses it, human factors", "*Intended use*; no readers' study"),
+    ("Sample size, limitations, generalisability", "*How many films these figures rest on*, "
+     "*Limitations*, *Familiar and unfamiliar films*"),
+    ("Registration, protocol, code, data, funding", "as for CLAIM"),
+)
 TRIPOD_ITEMS = (
     ("Title, abstract, background, objectives (1–4)", "this page's head; *Intended use*"),
     ("Data, participants, preparation, outcome, predictors (5–9)", "*Data*; the only predictor is "

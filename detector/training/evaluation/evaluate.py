@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from detector.model.config import read_config
 from detector.predictor import FractureDetector
 from detector.training.card.command import keep_metrics
 from detector.training.card.limitations import limitations
@@ -137,7 +138,10 @@ def keep_figures(
     folder: Path, split: str, figures: Mapping[str, Any], data: Mapping[str, Any]
 ) -> None:
     """Keep the figures, and the sentences about them, in ``config.json`` and the card."""
-    said = {"limitations": limitations(figures)} if split == "test" else {}
+    said: dict[str, Any] = {}
+    if split == "test":
+        reads = read_config(folder)[0].metrics.get("test_reads", 0)
+        said = {"limitations": limitations(figures), "test_reads": reads + 1}
     keep_metrics(folder, {split: figures, "data": dict(data), **said})
 
 

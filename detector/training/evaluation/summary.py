@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.metrics import roc_curve
 
 from detector.model.calibration import Calibration, Decision
+from detector.training.evaluation.clinical import by_size, recalibration
 from detector.training.evaluation.metrics import (
     CALIBRATION_BINS,
     auc_estimate,
@@ -83,12 +84,16 @@ def summarise_source(
     }
     if subgroups:
         figures["subgroups"] = subgroups
+    sizes = by_size(predictions, points["rule_out"], points["rule_in"])
+    if sizes:
+        figures["sizes"] = sizes
     figures["failures"] = failures(predictions)
     return figures
 
 
 def calibration_figures(predictions: Sequence[FilmPrediction]) -> dict[str, Any]:
-    """ECE and Brier score of the raw sigmoid of the logit ('before') and of the probability."""
+    """ECE and Brier score of the raw sigmoid of the logit ('before') and of the probability; of
+    that also slope, intercept and observed to expected."""
     labels = np.array([r.record.fractured for r in predictions])
     clusters = _clusters(predictions)
     logits = np.array([r.logit for r in predictions])
@@ -106,6 +111,7 @@ def calibration_figures(predictions: Sequence[FilmPrediction]) -> dict[str, Any]
             {key: round(value, 4) for key, value in row.items()}
             for row in reliability(labels, values)
         ]
+    figures |= recalibration(labels, after, clusters)
     figures["ece_by_chance"] = chance_calibration_error(figures["reliability_after"])
     return figures
 
