@@ -8,7 +8,7 @@
     python main.py film.jpg --engine torch           # not the faster runtime, though installed
 
 Exit code: 0 all films were read, 2 wrong usage, 3 some film could not be read, or no DICOM objects
-be made of it (the others are reported all the same), 130 interrupted. `fracture-detector --help`
+be made of it (the others are reported all the same), 130 interrupted. ``fracture-detector --help``
 has more: CSV, long lists, reports, training.
 """
 

@@ -1,8 +1,8 @@
 """What the tests share: where the real films lie, the shipped model, a browser.
 
-Tests that need real films, a browser or another program are marked `films`, `browser`, `dicom` or
-`proxy`, most by the fixture they use, and skip with the reason where these are absent.
-`FRACTURE_REQUIRE=films,browser` turns such a skip into a failure: a machine that should have them
+Tests that need real films, a browser or another program are marked ``films``, ``browser``,
+``dicom`` or ``proxy``, most by the fixture they use, and skip with the reason where these are absent.
+``FRACTURE_REQUIRE=films,browser`` turns such a skip into a failure: a machine that should have them
 (continuous integration) cannot pass without them.
 """
 
@@ -82,7 +82,7 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def films_root() -> Path:
-    """The folder with the real films, read in place: `FRACTURE_DATA`, or `../shared/data`."""
+    """The folder with the real films, read in place: ``FRACTURE_DATA``, or ``../shared/data``."""
     root = Path(os.environ.get("FRACTURE_DATA") or ROOT.parent / "shared" / "data")
     if not root.is_dir():
         pytest.skip(f"no real films at {root} (set FRACTURE_DATA to their folder)")
@@ -91,7 +91,7 @@ def films_root() -> Path:
 
 @pytest.fixture(scope="session")
 def fracatlas(films_root: Path) -> Path:
-    """The FracAtlas folder with `manifest.csv`."""
+    """The FracAtlas folder with ``manifest.csv``."""
     folder = films_root / "fracatlas"
     if not (folder / "manifest.csv").is_file():
         pytest.skip(f"no FracAtlas with a manifest.csv in {films_root}")
@@ -124,7 +124,7 @@ def nginx_installed() -> None:
 
 
 # One browser per test module, not per session: while Playwright's synchronous face is open it keeps
-# an event loop running in this thread, and `asyncio.run` in any other test would fail.
+# an event loop running in this thread, and ``asyncio.run`` in any other test would fail.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The system's chromium, headless, driven by Playwright; it makes no calls of its own."""

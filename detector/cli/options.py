@@ -20,7 +20,7 @@ class UsageError(ValueError):
 
 
 def add_model_options(parser: argparse.ArgumentParser, **more: str) -> None:
-    """Add the options that `load_detector` reads: the model, its digest, engine and precision.
+    """Add the options that ``load_detector`` reads: the model, its digest, engine and precision.
 
     ``more``: engines of the command's own, name -> help.
     """

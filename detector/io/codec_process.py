@@ -1,7 +1,7 @@
 """DICOM's compressed pictures, decoded in a process that may die.
 
 The decoders of JPEG-LS and lossless JPEG abort the whole process or loop for minutes on a damaged
-stream (found by `benchmarks/fuzz_radiograph.py`). So the decoders run in a child process with a
+stream (found by ``benchmarks/fuzz_radiograph.py``). So the decoders run in a child process with a
 limit on time and memory: whatever a stream does to it, this process only sees an exception. What
 the decoders complain of is handed back too: some only grumble where data are missing. A child
 is started for the first such film (a third of a second) and kept for the next ones; it ends with
@@ -35,8 +35,8 @@ def decode_frame(header: dict[str, Any], stream: bytes) -> np.ndarray:
     """Decode one compressed frame in this process.
 
     Args:
-        header: `syntax` (transfer syntax UID), `plugin` (pydicom's name of the decoder), and the
-            DICOM elements that describe the pixels, by keyword.
+        header: ``syntax`` (transfer syntax UID), ``plugin`` (pydicom's name of the decoder), and
+            the DICOM elements that describe the pixels, by keyword.
         stream: the frame's compressed bytes.
 
     Returns:
@@ -65,9 +65,9 @@ def decode_frame(header: dict[str, Any], stream: bytes) -> np.ndarray:
 def decode_apart(
     header: dict[str, Any], stream: bytes, *, seconds: float, memory: int
 ) -> tuple[np.ndarray, str]:
-    """Decode one compressed frame in a child process; arguments as for `decode_frame`.
+    """Decode one compressed frame in a child process; arguments as for ``decode_frame``.
 
-    `seconds` and `memory` (bytes beyond the idle child's own) are the most that it may take.
+    ``seconds`` and ``memory`` (bytes beyond the idle child's own) are the most that it may take.
 
     Returns:
         The stored values; and what the decoder wrote to its standard error, in lines.
@@ -179,7 +179,7 @@ def _exactly(pipe: IO[bytes], count: int) -> bytes:
 
 
 def _limit_memory(extra: int) -> None:
-    """Let this process grow by `extra` bytes at most, where the system can limit that."""
+    """Let this process grow by ``extra`` bytes at most, where the system can limit that."""
     try:
         import resource
 
@@ -216,7 +216,7 @@ def _serve() -> None:
         os.lseek(2, 0, os.SEEK_SET)
         try:
             pixels = np.ascontiguousarray(decode_frame(header, stream))
-        except BaseException as error:  # the Rust decoder's panics are no `Exception`
+        except BaseException as error:  # the Rust decoder's panics are no ``Exception``
             _send(answers, {"error": type(error).__name__}, b"")
         else:
             said = os.pread(2, 10_000, 0).decode("ascii", "replace")

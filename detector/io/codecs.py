@@ -2,7 +2,7 @@
 
 DICOM gives rows and columns twice: in its own header and in the compressed stream. A decoder
 believes the stream, so the stream is asked before a decoder allocates anything. Baseline JPEG is
-decoded by Pillow in this process; the other decoders run in `codec_process.py`.
+decoded by Pillow in this process; the other decoders run in ``codec_process.py``.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def declared(stream: bytes) -> tuple[int, int, int, int] | None:
 
 
 def decode_compressed(dataset: Dataset, frame: int, frames: int, limits: Limits) -> np.ndarray:
-    """Stored values (H, W) or RGB (H, W, 3) of frame `frame` of `frames`.
+    """Stored values (H, W) or RGB (H, W, 3) of frame ``frame`` of ``frames``.
 
     Raises:
         UnsupportedFilm: no decoder for the transfer syntax, which is named.

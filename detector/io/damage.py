@@ -9,7 +9,7 @@ from typing import Any
 from detector.errors import UnreadableFilm
 from detector.io import jpeg
 
-# TIFF tags (TIFF 6.0) and the values of `Compression` that are looked into.
+# TIFF tags (TIFF 6.0) and the values of ``Compression`` that are looked into.
 _COMPRESSION, _TABLES = 259, 347
 _PARTS = ((273, 279), (324, 325))  # offsets and byte counts, of strips and of tiles
 _JPEG, _DEFLATE = 7, (8, 32946)

@@ -1,6 +1,6 @@
 """DICOM: from the file's bytes to grey levels, with nothing of the patient kept.
 
-pydicom's plugins decode the pixels; `dicom_header.py` reads the header.
+pydicom's plugins decode the pixels; ``dicom_header.py`` reads the header.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def read_dicom(data: bytes, limits: Limits, frame: int | None = None) -> Decoded
         float32 (H, W) in [0, 1], bone bright; JSON-ready facts without patient data; warnings.
 
     Raises:
-        RadiographError: one of its subclasses, by cause; `SeveralFrames` asks for a frame.
+        RadiographError: one of its subclasses, by cause; ``SeveralFrames`` asks for a frame.
     """
     try:
         dataset, stored_as = read_header(data, limits)
@@ -198,7 +198,7 @@ def _decode(dataset: Dataset, frame: int, frames: int, limits: Limits) -> np.nda
     if syntax not in UNCOMPRESSED:
         return decode_compressed(dataset, frame, frames, limits)
     try:
-        # pydicom would cut bits off as if the highest were always the one below `BitsStored`.
+        # pydicom would cut bits off as if the highest were always the one below ``BitsStored``.
         return pixel_array(dataset, index=frame, correct_unused_bits=False)
     except MemoryError:
         raise

@@ -136,7 +136,7 @@ def _read_on(dataset: Dataset, source: _Metered) -> None:
 
 
 def _inflate(data: bytes, start: int, limits: Limits) -> bytes:
-    """The deflated rest of the file, at most `limits.max_bytes` of it."""
+    """The deflated rest of the file, at most ``limits.max_bytes`` of it."""
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
     inflated = stream.decompress(memoryview(data)[start:], limits.max_bytes + 1)
     limits.check_bytes(len(inflated))

@@ -42,13 +42,13 @@ def grey_levels(
 
     Args:
         stored: (H, W) stored values, 8 or 16 bits, signed or not; 32-bit and float films are
-            scaled by `intensity.py` and take no window.
+            scaled by ``intensity.py`` and take no window.
         dataset: the DICOM header.
         inverted: whether low values are bright (MONOCHROME1).
 
     Returns:
-        float32 (H, W) in [0, 1], bone bright; the facts `window` (used; `black` and `white` are
-        the rescaled values that became 0 and 1) and `windows` (offered by the file); warnings.
+        float32 (H, W) in [0, 1], bone bright; the facts ``window`` (used; ``black`` and ``white``
+        are the rescaled values that became 0 and 1) and ``windows`` (offered by the file); warnings.
     """
     warnings: list[str] = []
     if stored.dtype.kind not in "iu" or stored.dtype.itemsize > 2:
@@ -167,7 +167,7 @@ def _windowed(values: np.ndarray, center: float, width: float, function: str) ->
 def _by_range(
     stored: np.dtype, values: np.ndarray, counts: np.ndarray, dataset: Dataset
 ) -> Mapping:
-    """Grey levels of a film that brings no usable window, by the rule of `intensity.py`."""
+    """Grey levels of a film that brings no usable window, by the rule of ``intensity.py``."""
     plain = not dataset.get("ModalityLUTSequence") and not numbers(dataset, "RescaleSlope")
     if stored == np.uint8 and plain:
         low, high = 0.0, 255.0
@@ -196,7 +196,7 @@ def _fact(
 
 
 def eight_bits(stored: np.ndarray, bits: int) -> np.ndarray:
-    """Colour (H, W, 3) of `bits` per sample to uint8."""
+    """Colour (H, W, 3) of ``bits`` per sample to uint8."""
     if stored.dtype == np.uint8:
         return stored
     if stored.dtype.kind != "u" or not 1 <= bits <= 16:

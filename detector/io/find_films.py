@@ -80,7 +80,7 @@ def _matches(pattern: str) -> Iterable[str]:
     parts = Path(pattern).parts
     if "**" not in parts:
         return glob.glob(pattern)
-    # The module `glob` follows links to folders, a loop forty times, two loops without end.
+    # The module ``glob`` follows links to folders, a loop forty times, two loops without end.
     base = Path(_folder_of(pattern))
     rest = Path(pattern).relative_to(base)
     hidden_too = any(part.startswith(".") for part in rest.parts)

@@ -31,9 +31,9 @@ def histogram(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count integers of 8 or 16 bits, signed or not.
 
     Returns:
-        index: `values` as unsigned integers (their bits), to look up in a table.
-        ramp: every value of the type, in the order of `index`, (256,) or (65536,).
-        counts: how often each value of `ramp` occurs.
+        index: ``values`` as unsigned integers (their bits), to look up in a table.
+        ramp: every value of the type, in the order of ``index``, (256,) or (65536,).
+        counts: how often each value of ``ramp`` occurs.
     """
     values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
     unsigned = np.dtype(f"u{values.dtype.itemsize}")
@@ -49,7 +49,7 @@ def histogram(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def robust_range(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
-    """The 0.1th and 99.9th percentile of `values`, each occurring `counts` times; both 1-D.
+    """The 0.1th and 99.9th percentile of ``values``, each occurring ``counts`` times; both 1-D.
 
     Falls back to smallest and largest when the percentiles coincide (a film that is nearly all
     background).
@@ -60,7 +60,7 @@ def robust_range(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
 
 
 def percentiles(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
-    """The 0.1th and 99.9th percentile of `values`, each occurring `counts` times; both 1-D."""
+    """The 0.1th and 99.9th percentile of ``values``, each occurring ``counts`` times; both 1-D."""
     there = counts > 0
     order = np.argsort(values[there], kind="stable")
     values, below = values[there][order], np.cumsum(counts[there][order])
@@ -69,7 +69,7 @@ def percentiles(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
 
 
 def stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Linear from `low` to `high`, clipped to [0, 1], float32; all 0 where they coincide."""
+    """Linear from ``low`` to ``high``, clipped to [0, 1], float32; all 0 where they coincide."""
     if not high > low:
         return np.zeros(values.shape, np.float32)
     # Halved, because the range of float64 itself does not fit into float64.

@@ -104,7 +104,7 @@ def refuse_unusual(stream: bytes) -> None:
 
 
 def missing_share(stream: bytes) -> float:
-    """The share of a JPEG's picture that the file lacks at its end, 0 to `MAX_MISSING`.
+    """The share of a JPEG's picture that the file lacks at its end, 0 to ``MAX_MISSING``.
 
     Raises:
         UnreadableFilm: more is missing, or data are damaged or missing elsewhere, so that nobody

@@ -20,11 +20,11 @@ class Limits:
     Attributes:
         max_bytes: largest file, and largest inflated size of a deflated DICOM.
         max_pixels: largest width times height of one frame. Pillow has a guard of its own at
-            `2 * PIL.Image.MAX_IMAGE_PIXELS` (179 million) that stays in force for pictures.
+            ``2 * PIL.Image.MAX_IMAGE_PIXELS`` (179 million) that stays in force for pictures.
         max_side: largest width or height.
         min_side: smallest width or height; below it no bone structure is left to judge.
         max_seconds: longest time for one of DICOM's decoders, which run in a process of their
-            own; a film of few pixels gets less (`codecs.py`).
+            own; a film of few pixels gets less (``codecs.py``).
     """
 
     max_bytes: int = 200 * MEGABYTE
@@ -34,7 +34,7 @@ class Limits:
     max_seconds: float = 30.0
 
     def check_bytes(self, count: int) -> None:
-        """Raise `FilmTooLarge` for a file of more than `max_bytes` bytes."""
+        """Raise ``FilmTooLarge`` for a file of more than ``max_bytes`` bytes."""
         if count > self.max_bytes:
             raise FilmTooLarge(
                 f"The file is larger than the {self.max_bytes / MEGABYTE:g} MB that are read here. "
@@ -42,7 +42,7 @@ class Limits:
             )
 
     def check_size(self, width: int, height: int) -> None:
-        """Raise `NoPixels`, `FilmTooSmall` or `FilmTooLarge` for a size out of bounds."""
+        """Raise ``NoPixels``, ``FilmTooSmall`` or ``FilmTooLarge`` for a size out of bounds."""
         if width <= 0 or height <= 0:
             raise NoPixels("The picture is empty: it has no pixels. Export the film again.")
         if max(width, height) > self.max_side or width * height > self.max_pixels:

@@ -26,7 +26,7 @@ def _silent_while_reading(record: logging.LogRecord) -> bool:
 
 
 def silence(loggers: Iterable[str]) -> None:
-    """Let `quiet` drop the records of these loggers (a filter does not reach child loggers)."""
+    """Let ``quiet`` drop the records of these loggers (a filter does not reach child loggers)."""
     for name in loggers:
         logging.getLogger(name).addFilter(_silent_while_reading)
 

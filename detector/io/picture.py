@@ -82,7 +82,7 @@ def read_picture(data: bytes, limits: Limits, frame: int | None = None) -> Decod
 
 
 def read_image(image: Image.Image, limits: Limits, frame: int | None = None) -> Decoded:
-    """Decode an opened Pillow image; like `read_picture`, but other exceptions may pass."""
+    """Decode an opened Pillow image; like ``read_picture``, but other exceptions may pass."""
     limits.check_size(*image.size)
     _check_tiles(image, limits)
     warnings = _choose_frame(image, frame, limits)

@@ -1,12 +1,12 @@
-"""A film in, grey levels out: `load_radiograph` reads a file, bytes, an image or an array.
+"""A film in, grey levels out: ``load_radiograph`` reads a file, bytes, an image or an array.
 
     film = load_radiograph("wrist.dcm")
     film.pixels            # float32 (H, W) in [0, 1], bone bright, read-only
     film.facts             # format, size, bits, colourfulness, ...; never patient data
     film.warnings          # sentences: what was odd about the file, if anything
 
-What a stored value becomes is decided in `intensity.py`; the kinds of picture file in `picture.py`;
-DICOM in `dicom.py`; how large a film may be in `limits.py`.
+What a stored value becomes is decided in ``intensity.py``; the kinds of picture file in
+``picture.py``; DICOM in ``dicom.py``; how large a film may be in ``limits.py``.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Radiograph:
 
     Attributes:
         pixels: float32 (H, W) in [0, 1], bone bright; read-only, at the film's full resolution.
-        facts: JSON-ready facts of the file: `format`, `mode` or `photometric`, `bits`, `width`,
-            `height` (as stored, before an EXIF turn), `colourfulness` (0 for grey), and for
-            DICOM `window`, `windows`, `frames`, `frame`, `transfer_syntax`, `modality`,
-            `body_part`, `view`, `laterality`. Of a film that is not whole, `missing`: the share of
-            it that its file lacks, in (0, 1]. Where pixels are not square, `pixel_aspect`: their
-            height over their width. Of a screenshot, `screenshot`: where in it the film was
+        facts: JSON-ready facts of the file: ``format``, ``mode`` or ``photometric``, ``bits``,
+            ``width``, ``height`` (as stored, before an EXIF turn), ``colourfulness`` (0 for grey), and for
+            DICOM ``window``, ``windows``, ``frames``, ``frame``, ``transfer_syntax``, ``modality``,
+            ``body_part``, ``view``, ``laterality``. Of a film that is not whole, ``missing``:
+            the share of it that its file lacks, in (0, 1]. Where pixels are not square, ``pixel_aspect``: their
+            height over their width. Of a screenshot, ``screenshot``: where in it the film was
             found. Never patient data.
         warnings: sentences about what was odd and how it was handled.
     """
@@ -55,12 +55,12 @@ class Radiograph:
 
     @property
     def height(self) -> int:
-        """Rows of `pixels`."""
+        """Rows of ``pixels``."""
         return self.pixels.shape[0]
 
     @property
     def width(self) -> int:
-        """Columns of `pixels`."""
+        """Columns of ``pixels``."""
         return self.pixels.shape[1]
 
     @property
@@ -91,7 +91,7 @@ def load_radiograph(
     Args:
         source: a path, a file's bytes, an open binary file (read to its end), a PIL image, or an
             array (H, W) or (H, W, 3 or 4) of uint8, uint16, another integer type or floats (see
-            `intensity.py` for their range). A `Radiograph` is returned as it is. Files are
+            ``intensity.py`` for their range). A ``Radiograph`` is returned as it is. Files are
             recognised by content, not by name: JPEG, PNG, TIFF, BMP, WebP, DICOM.
         frame: which frame (from 0) of a multi-frame file; None reads the only one.
         limits: how large the film may be.
@@ -100,8 +100,8 @@ def load_radiograph(
         The film, its facts and warnings.
 
     Raises:
-        RadiographError: a subclass per cause; `str(error)` tells a person what to do.
-        TypeError: `source` is of another Python type.
+        RadiographError: a subclass per cause; ``str(error)`` tells a person what to do.
+        TypeError: ``source`` is of another Python type.
     """
     if isinstance(source, Radiograph):
         return source

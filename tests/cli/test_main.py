@@ -1,4 +1,4 @@
-"""`fracture-detector`: the commands, their output, and going on after an interruption."""
+"""``fracture-detector``: the commands, their output, and going on after an interruption."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python main.py`: what it prints, what it writes, how it ends."""
+"""``python main.py``: what it prints, what it writes, how it ends."""
 
 from __future__ import annotations
 

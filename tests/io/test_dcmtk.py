@@ -1,6 +1,6 @@
 """Grey levels of odd DICOM files, against dcmtk as the judge.
 
-The window is the file's own, or the one that `facts` says was used, so that what is compared is
+The window is the file's own, or the one that ``facts`` says was used, so that what is compared is
 what comes before and after it: cells and bits, modality tables, VOI tables, polarity.
 """
 
@@ -37,7 +37,7 @@ def dcm2pnm() -> str:
 
 
 def table(entries: np.ndarray, first: int = 0, bits: int = 16, *, count: int = 0, bytes_each=2):
-    """A LUT that declares `count` entries of `bits`, and holds `entries` of one or two bytes."""
+    """A LUT that declares ``count`` entries of ``bits``; its ``entries`` have one or two bytes."""
     item = odd.voi_table(entries, first, bits)
     item[0]["LUTDescriptor"].value = [(count or len(entries)) % 65536, first, bits]
     item[0]["LUTData"].value = entries.astype(f"<u{bytes_each}").tobytes()

@@ -1,4 +1,4 @@
-"""DICOM into `load_radiograph`: every syntax, window, polarity; no patient data, no explosion."""
+"""DICOM into ``load_radiograph``: every syntax, window, polarity; no patient data, no explosion."""
 
 from __future__ import annotations
 

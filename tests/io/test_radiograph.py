@@ -1,4 +1,4 @@
-"""Pictures, arrays and files into `load_radiograph`: what they become, and how they are refused."""
+"""Pictures, arrays and files into ``load_radiograph``: what they become, how they are refused."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Films in every form that `load_radiograph` reads, small and synthetic, made in memory.
+"""Films in every form that ``load_radiograph`` reads, small and synthetic, made in memory.
 
-The tests read them; the fuzzer in `benchmarks/` breaks them. No real film, no real patient.
+The tests read them; the fuzzer in ``benchmarks/`` breaks them. No real film, no real patient.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BIRTHDAY = "19610203"
 
 
 def grey(height: int = 64, width: int = 48, top: int = 255) -> np.ndarray:
-    """A bright bone on dark tissue, (H, W), 0 to `top`: uint8, or uint16 above 255."""
+    """A bright bone on dark tissue, (H, W), 0 to ``top``: uint8, or uint16 above 255."""
     y, x = np.mgrid[:height, :width].astype(np.float64)
     bone = np.exp(-(((x - width / 2 - 3 * np.sin(y / 9)) / (width / 7)) ** 2))
     levels = 0.05 + 0.3 * x / width + 0.6 * bone + 0.04 * np.sin(x * y / 11)
@@ -49,7 +49,7 @@ def colour(height: int = 64, width: int = 48) -> np.ndarray:
 
 
 def saved(image: Image.Image | np.ndarray, kind: str, **options) -> bytes:
-    """A picture file of `kind` (Pillow's name)."""
+    """A picture file of ``kind`` (Pillow's name)."""
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image)
     file = io.BytesIO()
@@ -82,7 +82,7 @@ def png(width: int, height: int, data: bytes, depth: int = 8, colour_type: int =
 
 
 def tiff(width: int, height: int, tags: dict[int, int], data: bytes = b"") -> bytes:
-    """An 8-bit grey TIFF of one strip or tile, with any further `tags` (32-bit values)."""
+    """An 8-bit grey TIFF of one strip or tile, with any further ``tags`` (32-bit values)."""
     entries = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 277: 1} | tags
     start = 8 + 2 + 12 * len(entries) + 4
     entries = {tag: start if tag in (273, 324) else value for tag, value in entries.items()}
@@ -155,7 +155,7 @@ def dicom(
     remove: tuple[str, ...] = (),
     **elements,
 ) -> bytes:
-    """A DICOM file; `stream` is its compressed picture where pydicom cannot compress."""
+    """A DICOM file; ``stream`` is its compressed picture where pydicom cannot compress."""
     film = header(pixels, frames, **elements)
     film.file_meta = FileMetaDataset()
     film.file_meta.TransferSyntaxUID = syntax
@@ -212,7 +212,7 @@ def lossless_jpeg(pixels: np.ndarray, bits: int = 16) -> bytes:
 
 
 def extended_jpeg(levels: np.ndarray) -> bytes:
-    """12-bit JPEG (SOF1) of 8 x 8 blocks, each of one level 0 to 4095; `levels` is per block."""
+    """12-bit JPEG (SOF1) of 8 x 8 blocks, each of one level 0 to 4095; ``levels`` is per block."""
     rows, columns = levels.shape
     # With a quantiser of 1, a block of level v has the DC coefficient 8 (v - 2048).
     coefficients = 8 * (levels.astype(np.int64).ravel() - 2048)
@@ -244,7 +244,7 @@ def palette() -> Image.Image:
 
 
 def voi_table(entries: np.ndarray, first: int, bits: int = 16) -> list[Dataset]:
-    """A LUT sequence (modality or VOI) from stored value `first` on."""
+    """A LUT sequence (modality or VOI) from stored value ``first`` on."""
     item = Dataset()
     item.add_new(0x00283002, "US" if first >= 0 else "SS", [len(entries) % 65536, first, bits])
     item.add_new(0x00283006, "OW", entries.astype("<u2").tobytes())
