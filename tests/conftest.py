@@ -1,9 +1,9 @@
 """What the tests share: where the real films lie, the shipped model, a browser.
 
 Tests that need real films, a browser or another program are marked ``films``, ``browser``,
-``dicom`` or ``proxy``, most by the fixture they use, and skip with the reason where these are absent.
-``FRACTURE_REQUIRE=films,browser`` turns such a skip into a failure: a machine that should have them
-(continuous integration) cannot pass without them.
+``dicom`` or ``proxy``, most by the fixture they use, and skip with the reason where these are
+absent. ``FRACTURE_REQUIRE=films,browser`` turns such a skip into a failure: a machine that should
+have them (continuous integration) cannot pass without them.
 """
 
 from __future__ import annotations

@@ -48,7 +48,8 @@ def grey_levels(
 
     Returns:
         float32 (H, W) in [0, 1], bone bright; the facts ``window`` (used; ``black`` and ``white``
-        are the rescaled values that became 0 and 1) and ``windows`` (offered by the file); warnings.
+        are the rescaled values that became 0 and 1) and ``windows`` (offered by the file);
+        warnings.
     """
     warnings: list[str] = []
     if stored.dtype.kind not in "iu" or stored.dtype.itemsize > 2:

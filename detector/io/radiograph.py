@@ -39,13 +39,13 @@ class Radiograph:
 
     Attributes:
         pixels: float32 (H, W) in [0, 1], bone bright; read-only, at the film's full resolution.
-        facts: JSON-ready facts of the file: ``format``, ``mode`` or ``photometric``, ``bits``,
-            ``width``, ``height`` (as stored, before an EXIF turn), ``colourfulness`` (0 for grey), and for
-            DICOM ``window``, ``windows``, ``frames``, ``frame``, ``transfer_syntax``, ``modality``,
-            ``body_part``, ``view``, ``laterality``. Of a film that is not whole, ``missing``:
-            the share of it that its file lacks, in (0, 1]. Where pixels are not square, ``pixel_aspect``: their
-            height over their width. Of a screenshot, ``screenshot``: where in it the film was
-            found. Never patient data.
+        facts: JSON-ready facts of the file, never patient data: ``format``, ``mode`` or
+            ``photometric``, ``bits``, ``width``, ``height`` (as stored, before an EXIF turn),
+            ``colourfulness`` (0 for grey), and for DICOM ``window``, ``windows``, ``frames``,
+            ``frame``, ``transfer_syntax``, ``modality``, ``body_part``, ``view``, ``laterality``.
+            Of a film that is not whole, ``missing``: the share that its file lacks, in (0, 1].
+            Where pixels are not square, ``pixel_aspect``: their height over their width. Of a
+            screenshot, ``screenshot``: where in it the film was found.
         warnings: sentences about what was odd and how it was handled.
     """
 
