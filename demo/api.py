@@ -11,13 +11,14 @@ from typing import Any
 import gradio as gr
 
 from demo.about import model_facts
-from detector import FractureDetector, RadiographError
+from demo.reader import Reader
+from detector import Prediction, RadiographError
 from detector.report.results import record
 
 MAX_BATCH = 100
 
 
-def add_api(detector: FractureDetector) -> None:
+def add_api(reader: Reader) -> None:
     """Add the three endpoints to the Blocks that is being built; nothing of them is visible."""
 
     def predict(film: str) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def add_api(detector: FractureDetector) -> None:
         if not film:
             raise gr.Error("Send one film's file.", print_exception=False)
         try:
-            return detector.predict(Path(film)).to_dict()
+            return reader.use(film, Prediction.to_dict)
         except RadiographError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
@@ -53,9 +54,12 @@ def add_api(detector: FractureDetector) -> None:
         """
         if not films or len(films) > MAX_BATCH:
             raise gr.Error(f"Send 1 to {MAX_BATCH} films at a time.", print_exception=False)
-        paths = [Path(film) for film in films]
-        results = zip(paths, detector.predict_batch(paths), strict=True)
-        return [record(path.name, result) for path, result in results]
+        names = [Path(film).name for film in films]
+        results = reader.each(films, lambda number, read: record(names[number], read))
+        return [
+            record(name, result) if isinstance(result, RadiographError) else result
+            for name, result in zip(names, results, strict=True)
+        ]
 
     def model() -> dict[str, Any]:
         """Describe the model that reads the films.
@@ -63,7 +67,7 @@ def add_api(detector: FractureDetector) -> None:
         Returns:
             JSON with its version, sha256, operating points, measured figures and provenance.
         """
-        return model_facts(detector)
+        return model_facts(reader.detector)
 
     # Hidden components, and not plain functions: only Gradio's own file type checks that a path
     # in a request is a file that was uploaded here.

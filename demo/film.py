@@ -17,14 +17,16 @@ from demo.examples import Example, examples_strip
 from demo.language import t
 from demo.latest_only import Answer, LatestOnly
 from demo.objects import ObjectsBox, offered
+from demo.packed_film import unpacked
 from demo.predictive import LEAST, MOST, in_range, post_test, start
+from demo.reader import Reader
 from demo.reading import ANSWERS, PRESENT, Reading, agreement
 from demo.source import source_of
 from demo.theme import asset, html
 from demo.viewer import viewer_asset, viewer_script
-from detector import FractureDetector, RadiographError
+from detector import RadiographError
 from detector.errors import SeveralFrames
-from detector.explain.methods import DEFAULT, METHODS
+from detector.explain.methods import DEFAULT, installed_methods
 from detector.model.calibration import Decision
 from detector.report.pdf import make_report
 from detector.report.words import ENGLISH, Words, words_in
@@ -53,12 +55,14 @@ class FilmTab:
     """The tab's components and what they do; one instance per page, no state of any visitor."""
 
     def __init__(
-        self, detector: FractureDetector, examples: Sequence[Example], language: gr.Textbox
+        self, reader: Reader, examples: Sequence[Example], language: gr.Textbox
     ) -> None:
-        self.detector = detector
+        self.reader = reader
+        self.detector = reader.detector
         self.examples = examples
         self.language = language
-        self.metrics = dict(detector.config.metrics)
+        self.methods = installed_methods()
+        self.metrics = dict(self.detector.config.metrics)
         self._build()
         self._connect()
 
@@ -82,7 +86,7 @@ class FilmTab:
                 )
                 with gr.Row(visible=False, elem_id="method-row") as self.method_row:
                     self.method = gr.Dropdown(
-                        [(title, name) for name, title in METHODS.items()], value=DEFAULT,
+                        [(title, name) for name, title in self.methods.items()], value=DEFAULT,
                         label=t("method"), info=t("method info"), elem_id="method",
                         filterable=False,
                     )
@@ -130,7 +134,7 @@ class FilmTab:
                         )
                         self.save = gr.Button(t("save report"), variant="primary")
                         self.report_error = html(visible=False)
-                    self.objects = ObjectsBox(self.language)
+                    self.objects = ObjectsBox(self.language, self.reader)
         self.saver = saver()
 
     def _connect(self) -> None:
@@ -205,7 +209,7 @@ class FilmTab:
             self.frame_row: gr.update(visible=pending is not None),
             self.pending: pending,
             self.drop: None,
-            self.method_row: gr.update(visible=after),
+            self.method_row: gr.update(visible=after and len(self.methods) > 1),
             self.method: prediction.method,
             self.objects.box: gr.update(visible=offered(reading)),
             self.report_error: gr.update(**HIDDEN),
@@ -251,7 +255,7 @@ class FilmTab:
         key = asked_as or (file if frame is None else f"frame:{frame + 1}")
         try:
             source = source_of(file, frame, name)
-            prediction = self.detector.predict(Path(file), frame=frame)
+            prediction = self.reader.read(file, frame)
         except SeveralFrames as error:
             card = cards.error_card(
                 cards.error_sentence(error, words), words["which frame"], words, source.name
@@ -278,7 +282,7 @@ class FilmTab:
         def read() -> tuple[Answer, Callable[[], Answer]]:
             try:
                 source = source_of(example.file, name=example.title)
-                prediction = self.detector.predict(Path(example.file))
+                prediction = self.reader.read(example.file)
             except RadiographError as error:
                 return self.refuse(cards.film_error(error, words), key)
             reading = Reading(
@@ -346,7 +350,7 @@ class FilmTab:
             return gr.skip()
 
         def other() -> Answer:
-            prediction = self.detector.predict(reading.prediction.film, method=method)
+            prediction = self.reader.explain(reading.prediction, method)
             explained = replace(reading, prediction=prediction)
             message = explained.message(words_in(language), again=True)
             return {self.reading: explained, self.viewer: message}
@@ -375,10 +379,12 @@ class FilmTab:
         if reading.synthetic:
             fields[words["pdf"]["fields"]] = words["pdf"]["synthetic"]
         try:
-            pdf = make_report(
-                reading.prediction, fields, metrics=self.metrics, conclusion=conclusion,
-                source=reading.source.line(reading.prediction, words), words=words,
-            )
+            with self.reader.place_of(reading.prediction):
+                pdf = make_report(
+                    unpacked(reading.prediction), fields, metrics=self.metrics,
+                    conclusion=conclusion, source=reading.source.line(reading.prediction, words),
+                    words=words,
+                )
         except ValueError as error:
             return failed(str(error))
         return {

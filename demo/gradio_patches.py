@@ -32,6 +32,7 @@ import time
 import traceback
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -51,6 +52,7 @@ logger = logging.getLogger("demo")
 
 MESSAGES = 2000  # sessions whose messages are kept
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
+IDLE = 600  # seconds
 STATES = 1000  # sessions whose state is kept; those that hold nothing go first
 
 
@@ -167,12 +169,29 @@ class States(state_holder.StateHolder):
                 self.session_data.move_to_end(session_id)
             while len(self.session_data) > STATES:
                 idle = (
-                    name for name, state in self.session_data.items()
+                    name for name, state in list(self.session_data.items())
                     if name != session_id and not holds_something(state)
                 )  # fmt: skip
                 gone = next(idle, None) or next(iter(self.session_data))
                 del self.session_data[gone]
                 self.time_last_used.pop(gone, None)
+
+
+def drop_idle(page: gr.Blocks) -> bool:
+    """Drop what the visitor holds who has been away longest; False if all are here.
+
+    Away is who closed the page, or did nothing for ``IDLE`` seconds.
+    """
+    states: States = page.app.state_holder
+    now = datetime.now()
+    with states.lock:
+        for name, state in list(states.session_data.items()):
+            last = states.time_last_used.get(name, now)
+            away = state.is_closed or (now - last).total_seconds() > IDLE
+            if away and holds_something(state):
+                state.state_data.clear()
+                return True
+    return False
 
 
 def keep_open_readings() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import gradio as gr
 from demo import cards
 from demo.download import download
 from demo.language import t
+from demo.reader import Reader
 from demo.reading import Reading
 from demo.theme import html
+from detector import RadiographError
+from detector.io.radiograph import load_radiograph
 from detector.report.words import words_in
 
 INSTALLED = find_spec("highdicom") is not None  # the published Space, for one, has it not
@@ -21,8 +25,8 @@ INSTALLED = find_spec("highdicom") is not None  # the published Space, for one, 
 class ObjectsBox:
     """The box below the report; shown when ``offered`` says so."""
 
-    def __init__(self, language: gr.Textbox) -> None:
-        self.language = language
+    def __init__(self, language: gr.Textbox, reader: Reader) -> None:
+        self.language, self.reader = language, reader
         with gr.Accordion(t("objects"), open=False, visible=False, elem_id="objects") as self.box:
             gr.Markdown(t("objects info"))
             self.save = gr.Button(t("save objects"))
@@ -38,8 +42,8 @@ class ObjectsBox:
     def pack(self, reading: Reading | None, language: str) -> tuple[Any, ...]:
         """Make the ZIP file and hand it to the browser.
 
-        The header is read anew from the upload, which is deleted by the page's rule for uploads:
-        so no patient data is kept beside it, or longer.
+        Header and pixels are read anew from the upload, which is deleted by the page's rule for
+        uploads: so no patient data is kept beside it, or longer.
         """
         words = words_in(language)
 
@@ -52,9 +56,13 @@ class ObjectsBox:
         from detector.pacs.objects import make as objects
 
         try:
-            source = objects.read_source(reading.file)
-            packed = objects.zip_objects(objects.make_objects(source, reading.prediction))
-        except objects.SourceError as error:
+            with self.reader.place_of(reading.prediction):
+                frame = reading.prediction.film.facts.get("frame")
+                film = load_radiograph(reading.file, frame=frame)
+                prediction = replace(reading.prediction, film=film)
+                source = objects.read_source(reading.file)
+                packed = objects.zip_objects(objects.make_objects(source, prediction))
+        except (objects.SourceError, RadiographError) as error:
             return failed(str(error))
         name = "fracture-objects.zip"
         return download(name, "application/zip", packed), gr.update(visible=False)

@@ -13,8 +13,9 @@ from demo.about import HEADER, about_tab, footer
 from demo.api import add_api
 from demo.examples import Example
 from demo.film import FilmTab
-from demo.gradio_patches import STATES, patch
+from demo.gradio_patches import STATES, drop_idle, patch
 from demo.language import Chosen, t, translations
+from demo.reader import Reader
 from demo.server import CACHE, MAX_FILE, MAX_WAITING, Guard
 from demo.study import StudyTab
 from demo.theme import asset, html, theme
@@ -34,6 +35,7 @@ def build_page(
     detector: FractureDetector, examples: Sequence[Example], card_folder: Path | None = None
 ) -> gr.Blocks:
     """The whole page around one model; `card_folder` holds the model card, if there is one."""
+    reader = Reader(detector)
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=CACHE, fill_width=True
     ) as page:
@@ -42,7 +44,7 @@ def build_page(
         html(HEADER, js_on_load="fd.header(element);")
         with gr.Tabs() as tabs:
             with gr.Tab(t("one film"), id=FILM_TAB):
-                film = FilmTab(detector, examples, language)
+                film = FilmTab(reader, examples, language)
             with gr.Tab(t("study"), id="study"):
                 StudyTab(film, tabs, FILM_TAB)
             with gr.Tab(t("worklist"), id="worklist"):
@@ -50,8 +52,10 @@ def build_page(
             with gr.Tab(t("about"), id="about"):
                 about_tab(detector, card_folder)
         html(footer(detector), js_on_load="fd.translate(element);")
-        add_api(detector)
-    return patch(page.queue(max_size=MAX_WAITING, api_open=False))
+        add_api(reader)
+    patch(page.queue(max_size=MAX_WAITING, api_open=False))
+    reader.kept.make_room = lambda: drop_idle(page)
+    return page
 
 
 def launch_settings(names: Sequence[str] = ()) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What stands between the network and the page: names, logins, headers, and the queue's refusal."""
+"""What stands between the network and the page: names, logins, room for uploads, headers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import json
 import math
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
+from gradio.utils import get_upload_folder
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from demo.upload_budget import NO_LENGTH, NO_ROOM, UploadBudget
 from demo.visitors import Guesses, Hosts, visitor_of
 
 MAX_WAITING = 64
@@ -43,8 +46,10 @@ if "SPACE_ID" not in os.environ:
 
 
 class Guard:
-    """ASGI middleware: other sites are refused and wrong passwords slowed; security headers on
-    every answer; films are never cached by the browser; the queue's refusal becomes a sentence.
+    """ASGI middleware: other sites and uploads without room are refused, wrong passwords slowed.
+
+    Every answer gets security headers, films are never cached by the browser, and the queue's
+    refusal becomes a sentence.
 
     Args:
         names: names under which the page answers beside those that ``Hosts`` knows.
@@ -54,6 +59,7 @@ class Guard:
         self.app = app
         self.hosts = Hosts(names)
         self.guesses = Guesses()
+        self.uploads = UploadBudget(get_upload_folder())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -64,6 +70,8 @@ class Guard:
             await _refuse(403, refusal)(scope, receive, sent)
         elif scope["type"] == "http" and scope["path"].rstrip("/").endswith("/login"):
             await self._login(scope, receive, sent)
+        elif scope["type"] == "http" and scope["path"].rstrip("/").endswith("/upload"):
+            await self._upload(scope, receive, sent)
         else:
             await self.app(scope, receive, sent)
 
@@ -84,6 +92,26 @@ class Guard:
             await send(message)
 
         await self.app(scope, receive, noticed)
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        visitor = visitor_of(scope.get("client"))
+        length = Headers(scope=scope).get("content-length", "")
+        if scope["method"] == "POST" and not length.isdecimal():
+            await PlainTextResponse(NO_LENGTH, 411)(scope, receive, send)
+            return
+        with self.uploads.receive(visitor, int(length or 0)) as fits:
+            if not fits:
+                await PlainTextResponse(NO_ROOM, 507)(scope, receive, send)
+                return
+            answer = bytearray()
+
+            async def noticed(message: Message) -> None:
+                answer.extend(message.get("body", b""))
+                await send(message)
+
+            await self.app(scope, receive, noticed)
+            with suppress(ValueError, TypeError):  # a refusal is no list
+                self.uploads.received(visitor, json.loads(answer))
 
 
 def _refuse(status: int, sentence: str, seconds: int | None = None) -> JSONResponse:

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from demo import cards
+from demo import cards, memory
 from demo.film import HOUR, MODEL, FilmTab, logger
 from demo.language import t, tag
 from demo.latest_only import Answer, LatestOnly
@@ -25,19 +24,25 @@ from demo.source import Source, distinct_names, source_of
 from demo.theme import html
 from demo.view import picture
 from detector import Prediction, RadiographError
+from detector.errors import FilmTooLarge
 from detector.model.calibration import Decision
 from detector.report.words import ENGLISH, Words, words_in
 
 MAX_VIEWS = 12
+VIEW_SIDE = 520  # longest side of a view's picture, pixels
 ORDER = tuple(Decision)  # the most urgent first
 
 
 @dataclass(frozen=True)
 class View:
-    """One film of a study: which it is, and its reading or why it could not be read."""
+    """One film of a study: which it is, and its reading or why it could not be read.
+
+    ``picture``: of the film with its heat, as a ``data:`` address.
+    """
 
     source: Source
     result: Prediction | RadiographError
+    picture: str = ""
 
     @property
     def rank(self) -> tuple[int, float]:
@@ -97,7 +102,7 @@ def _view_card(view: View, index: int, words: Words) -> str:
     missing = cards.missing_note(prediction, words)
     return (
         f'<article class="fd-view{" lead" if index == 0 else ""}">'
-        f'<img src="{picture(prediction, 520, with_heat=shown)}" '
+        f'<img src="{view.picture}" '
         f'alt="{escape(cards.describe(prediction, words))}"><div class="in">{lead}{name}'
         f"{cards.tag(prediction.decision, words)}{chance}{missing}<br>"
         f'<button type="button" class="fd-button" data-view="{index}" '
@@ -140,16 +145,29 @@ class StudyTab:
             sentence = words.say("too many views", count=len(files), most=MAX_VIEWS)
             return None, cards.error_card(sentence, words["no study"], words), None
         views = []
-        paths, names = [Path(file) for file in files], distinct_names(files)
+        names = distinct_names(files)
+        room = self.film.reader.kept.most * memory.PER_VISITOR
         try:
-            results = self.film.detector.predict_batch(paths)
+            results = self.film.reader.each(files, self._keep_view)
             for file, name, result in zip(files, names, results, strict=True):
-                views.append(View(source_of(file, name=name), result))
+                source = source_of(file, name=name)
+                if isinstance(result, RadiographError):
+                    views.append(View(source, result))
+                    continue
+                prediction, shown = result
+                room -= len(prediction.film.png)
+                full = FilmTooLarge(memory.STUDY) if room < 0 else None
+                views.append(View(source, full or prediction, shown))
         except Exception as error:
             logger.error("a study could not be read: %s", type(error).__name__)
             return None, cards.error_card(words["broken"], None, words), None
         views.sort(key=lambda view: view.rank)
         return tuple(views), study_card(views, words), None
+
+    def _keep_view(self, _: int, prediction: Prediction) -> tuple[Prediction, str]:
+        shown = prediction.decision != Decision.OUT_OF_SCOPE
+        card = picture(prediction, VIEW_SIDE, with_heat=shown)
+        return self.film.reader.keep(prediction), card
 
     def open(
         self, latest: LatestOnly, views: tuple[View, ...] | None, before: float, language: str,

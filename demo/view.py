@@ -1,7 +1,8 @@
 """What the viewer in the browser needs of one reading, as one JSON message.
 
-The film travels whole and lossless inside the message, so that windowing, inverting, opacity and
-threshold need nothing more from the server, and no picture of it lies in any file.
+The film travels lossless inside the message, as it was packed when it was read, so that windowing,
+inverting, opacity and threshold need nothing more from the server, and no picture of it lies in any
+file.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
 
+from demo.packed_film import packed
 from detector import Prediction
-from detector.explain.overlay import colour_table
+from detector.explain.heatmap import Heat
+from detector.explain.overlay import colour_table, overlay, to_grey8
 from detector.model.calibration import Calibration
 
 HEAT_SIDE = 1024  # longest side of the heat map that is sent; it is smooth, and drawn smoothly
-FILM_PIXELS = 40_000_000  # above it the film is sent smaller: browsers refuse larger canvases
 THUMB_QUALITY = 82
 
 Box = tuple[float, float, float, float]  # x, y, width, height in film pixels
@@ -44,8 +47,16 @@ def shrink(image: np.ndarray, side: int) -> np.ndarray:
 
 def picture(prediction: Prediction, side: int, *, with_heat: bool = True) -> str:
     """Film or overlay as a small JPEG in a `data:` address, for cards and lists."""
-    image = prediction.overlay() if with_heat else prediction.grey
-    return data_uri(shrink(image, side), "jpg", (cv2.IMWRITE_JPEG_QUALITY, THUMB_QUALITY))
+    grey = to_grey8(shrink(prediction.film.pixels, side))
+    image = grey
+    if with_heat:  # painted on the small film: a large one is not enlarged threefold for it
+        image = overlay(grey, on_small(prediction.heat, *grey.shape), prediction.calibration)
+    return data_uri(image, "jpg", (cv2.IMWRITE_JPEG_QUALITY, THUMB_QUALITY))
+
+
+def on_small(heat: Heat, height: int, width: int) -> Heat:
+    """The heat for the film shrunk to this size."""
+    return replace(heat, letterbox=replace(heat.letterbox, height=height, width=width))
 
 
 def viewer_message(
@@ -75,21 +86,18 @@ def viewer_message(
         truth: boxes by radiologists, of an example.
         alt: what the picture shows, in words.
     """
-    pixels, facts = prediction.film.pixels, prediction.film.facts
-    if pixels.size > FILM_PIXELS:
-        pixels = shrink(pixels, int(max(pixels.shape) * (FILM_PIXELS / pixels.size) ** 0.5))
-    deep = int(facts.get("bits", 8)) > 8
+    kept = packed(prediction.film)
     film: Any = None
-    if with_film and upload and shown_by_browsers(facts) and pixels is prediction.film.pixels:
+    if with_film and upload and shown_by_browsers(kept.facts) and kept.whole:
         film = {"file": upload}
     elif with_film:
-        film = data_uri(_bytes(pixels, deep), options=(cv2.IMWRITE_PNG_COMPRESSION, 1))
+        film = kept.uri()
     calibration = prediction.calibration
     message = {
         "id": film_id,
         "width": prediction.film.width,
         "height": prediction.film.height,
-        "deep": deep,
+        "deep": kept.deep,
         "film": film,
         "heat": None,
         "table": None,
@@ -101,13 +109,15 @@ def viewer_message(
         "rule_in": calibration.rule_in,
         "shown_from": calibration.display_threshold,
         "alt": alt,
-        "spacing": facts.get("pixel_spacing"),
-        "frames": facts.get("frames", 1),
+        "spacing": kept.facts.get("pixel_spacing"),
+        "frames": kept.facts.get("frames", 1),
     }
     if with_heat:
         # Not `heatmap`, which the prediction would keep: it is as large as the film.
-        heat = cv2.convertScaleAbs(shrink(prediction.heat.on_film(), HEAT_SIDE), alpha=255.0)
-        message["heat"] = data_uri(heat)
+        factor = min(1.0, HEAT_SIDE / max(kept.height, kept.width))
+        size = (max(1, round(side * factor)) for side in (kept.height, kept.width))
+        heat = on_small(prediction.heat, *size).on_film()
+        message["heat"] = data_uri(cv2.convertScaleAbs(heat, alpha=255.0))
         message["table"] = base64.b64encode(shown_colours(calibration).tobytes()).decode()
         message["regions"] = prediction.to_dict()["regions"]
         message["truth"] = [dict(zip(("x", "y", "width", "height"), b, strict=True)) for b in truth]
@@ -130,11 +140,3 @@ def shown_colours(calibration: Calibration) -> np.ndarray:
     shown = max(1 - calibration.display_threshold, 1e-6)
     return colour_table(0.0, high=(calibration.rule_in - calibration.display_threshold) / shown)
 
-
-def _bytes(pixels: np.ndarray, deep: bool) -> np.ndarray:
-    """Grey levels in [0, 1] as uint8 (H, W), or as RGB whose red and green are two bytes."""
-    if not deep:
-        return cv2.convertScaleAbs(pixels, alpha=255.0)
-    values = np.rint(pixels * 65535).astype(np.uint16)
-    high, low = (values >> 8).astype(np.uint8), (values & 255).astype(np.uint8)
-    return np.dstack([high, low, np.zeros_like(low)])

@@ -223,18 +223,22 @@ class WorklistTab:
             yield self._state([], cards.error_card(sentence, "", words), "", done=True)
             return
         rows: list[Row] = []
+        names = distinct_names(files)
+
+        def make(number: int, read: Prediction) -> Row:
+            return make_row(names[number], read, files[number], words)
 
         def bar() -> str:
             said = words.say("films of", done=len(rows), total=len(files))
             return cards.progress(len(rows), len(files), said, words)
 
         yield self._state(rows, bar(), "")
-        paths = [Path(file) for file in files]
         said = shown = time.monotonic()
         try:
-            results = self.film.detector.predict_batch(paths)
-            for file, name, result in zip(files, distinct_names(files), results, strict=True):
-                rows.append(make_row(name, result, file, words))
+            results = self.film.reader.each(files, make)
+            for file, name, result in zip(files, names, results, strict=True):
+                unread = isinstance(result, RadiographError)
+                rows.append(make_row(name, result, file, words) if unread else result)
                 now = time.monotonic()
                 if now - said > 0.3:
                     said = now

@@ -7,6 +7,7 @@ which are slow to import; ``cam`` imports them when one of these methods is firs
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 
 DEFAULT = "gradcam"
 METHODS = {
@@ -18,6 +19,12 @@ METHODS = {
     "ablationcam": "AblationCAM",
 }  # name -> how it is written; Selvaraju 2017, Draelos 2020, Chattopadhay 2018, Jiang 2021,
 # Muhammad 2020, Desai 2020
+
+
+def installed_methods() -> dict[str, str]:
+    """Those of ``METHODS`` that can be had here: the default alone without PyTorch."""
+    whole = all(find_spec(name) for name in ("torch", "pytorch_grad_cam"))
+    return METHODS if whole else {DEFAULT: METHODS[DEFAULT]}
 
 
 def method_name(name: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from demo.film import FilmTab, pre_test_slider
 from demo.latest_only import LatestOnly
+from demo.reader import Reader
 from demo.reading import ABSENT, PRESENT, UNSURE, Reading
 from detector import FractureDetector
 from tests.demo.test_pieces import SOURCE, reading_of
@@ -24,7 +25,7 @@ SKIPPED = gr.skip()
 @pytest.fixture(scope="module")
 def tab(detector: FractureDetector) -> FilmTab:
     with gr.Blocks():
-        return FilmTab(detector, [], gr.Textbox("en", visible=False))
+        return FilmTab(Reader(detector), [], gr.Textbox("en", visible=False))
 
 
 def in_parts(first: dict, rest: dict | None = None):

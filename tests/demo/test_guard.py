@@ -6,7 +6,8 @@ import asyncio
 import logging
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -17,21 +18,35 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from demo import own_folder as own
+from demo import upload_budget
 from demo.__main__ import address, parse
 from demo.gradio_patches import LOG_FORMAT, WithoutMessages
 from demo.server import Guard
+from demo.upload_budget import UploadBudget
 from demo.visitors import FREE_GUESSES, Guesses, visitor_of
 
 
 def ask(
-    app: Guard, headers: dict[str, str], method: str = "GET", path: str = "/", count: int = 1
+    app: Guard, headers: dict[str, str], method: str = "GET", path: str = "/", count: int = 1,
+    body: bytes | None = None,
 ) -> Sequence[httpx.Response]:
     async def all_of_them() -> list[httpx.Response]:
         transport = httpx.ASGITransport(app=app, client=("192.0.2.1", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://page") as client:
-            return [await client.request(method, path, headers=headers) for _ in range(count)]
+            return [
+                await client.request(method, path, headers=headers, content=body or _chunks(method))
+                for _ in range(count)
+            ]
 
     return asyncio.run(all_of_them())
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    yield b""
+
+
+def _chunks(method: str) -> AsyncIterator[bytes] | None:
+    return _nothing() if method == "POST" else None
 
 
 async def _here(request: Request) -> JSONResponse:
@@ -125,6 +140,47 @@ def test_mcp_behind_the_login_is_refused(monkeypatch, capsys):
 
 def test_an_ipv6_address_stands_in_brackets():
     assert [address(host) for host in ("::1", "0.0.0.0", "films")] == ["[::1]", "0.0.0.0", "films"]
+
+
+# Uploads
+
+
+def test_uploads_leave_room_for_other_visitors_and_on_the_disk(tmp_path):
+    budget = UploadBudget(tmp_path, most=1000)
+    with budget.receive("a", 300) as fits:
+        assert fits
+        with budget.receive("a", 201) as more, budget.receive("b", 500) as others:
+            assert not more and others
+            with budget.receive("c", 201) as third:
+                assert not third
+        film = tmp_path / "film"
+        film.write_bytes(bytes(300))
+        budget.received("a", [str(film), str(tmp_path / "gone")])
+    with budget.receive("a", 201) as more, budget.receive("a", 200) as exactly:
+        assert not more and exactly
+    film.unlink()
+    with budget.receive("a", 500) as again:
+        assert again
+    assert UploadBudget(tmp_path).most > 0
+
+
+def test_six_uploads_of_190_mb_do_not_fill_the_disk_and_it_is_a_sentence(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr(upload_budget.shutil, "disk_usage", lambda _: SimpleNamespace(free=800))
+
+    async def _upload(request: Request) -> JSONResponse:
+        path = tmp_path / str(len(list(tmp_path.iterdir())))
+        path.write_bytes(await request.body())
+        return JSONResponse([str(path)])
+
+    guard = Guard(Starlette(routes=[Route("/gradio_api/upload", _upload, methods=["POST"])]))
+    headers = {"host": "localhost", "content-length": "190"}
+    path = "/gradio_api/upload"
+    answers = ask(guard, headers, "POST", path, count=6, body=bytes(190))
+    assert [answer.status_code for answer in answers] == [200] + [507] * 5
+    assert "no room" in answers[-1].text and len(list(tmp_path.iterdir())) == 1
+    (endless,) = ask(guard, {"host": "localhost"}, "POST", path)
+    assert endless.status_code == 411
 
 
 # The page's own folder

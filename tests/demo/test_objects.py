@@ -14,6 +14,7 @@ from pydicom import Dataset, dcmread
 
 import demo.objects
 from demo.objects import ObjectsBox, offered
+from demo.reader import Reader
 from demo.reading import Reading
 from detector import FractureDetector
 from tests.demo.test_pieces import SOURCE
@@ -36,7 +37,7 @@ def film(tmp_path: Path) -> Path:
 @pytest.fixture
 def box() -> ObjectsBox:
     with gr.Blocks():
-        return ObjectsBox(gr.Textbox("en"))
+        return ObjectsBox(gr.Textbox("en"), Reader(FractureDetector(tiny_model(), "torch")))
 
 
 def reading(path: Path) -> Reading:
