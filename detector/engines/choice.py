@@ -34,15 +34,23 @@ def make_engine(model: Model, name: str = "auto", precision: str = DEFAULT_PRECI
             return OpenVinoEngine(model, precision=precision)
         except ImportError as error:
             if name == "openvino":
+                # PyTorch, which builds the graph, may be what is missing.
+                missing = "OpenVINO" if (error.name or "").startswith("openvino") else error.name
                 raise ImportError(
-                    "OpenVINO is not installed: pip install 'fracture-detector[fast]'"
+                    f"{missing} is not installed: pip install 'fracture-detector[fast]'"
                 ) from error
-            logger.info("OpenVINO is not installed; the network runs in PyTorch, which is slower")
+            logger.info("no OpenVINO here; the network runs in PyTorch, which is slower")
         except RuntimeError as error:
             if name == "openvino":
                 raise
             logger.warning("OpenVINO cannot run this network here, PyTorch does: %s", error)
-    from detector.engines.torch import TorchEngine, best_device
+    try:
+        from detector.engines.torch import TorchEngine, best_device
+    except ImportError as error:
+        raise ImportError(
+            "PyTorch is not installed here, and no OpenVINO graph of these weights is prepared. "
+            "Install the whole package: pip install 'fracture-detector[fast]'"
+        ) from error
 
     device = best_device() if name == "torch" else "cpu"
     return TorchEngine(model.network, device, precision=precision)

@@ -278,15 +278,73 @@ def test_the_container_holds_what_the_page_needs_and_drops_its_rights():
     assert sent[1] == "*" and copied <= {line[1:] for line in sent if line.startswith("!")}
 
 
-def test_the_container_installs_the_page_and_the_faster_runtime(tmp_path):
-    """The program in the Dockerfile that picks the packages, run as it stands there."""
+def test_the_container_installs_the_page_and_the_runtime_without_pytorch(tmp_path):
+    """The program in the Dockerfile that sorts the packages, run as it stands there."""
     dockerfile = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
-    program = re.search(r'python -c "(.*?)" > requirements\.txt', dockerfile)[1]
-    ran = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    program = re.search(r'python -c "(import re, tomllib.*?)" ', dockerfile)[1]
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    light, heavy = ((tmp_path / f"{n}.txt").read_text().splitlines() for n in ("light", "heavy"))
     extras = PROJECT["optional-dependencies"]
-    assert ran.stdout.splitlines() == PROJECT["dependencies"] + extras["demo"] + extras["fast"]
+    wanted = PROJECT["dependencies"] + extras["demo"] + extras["fast"]
+    assert sorted(light + heavy) == sorted(wanted)
+    assert {Requirement(line).name for line in heavy} == {
+        "torch", "torchvision", "timm", "grad-cam",
+    }
+    pytorchs = needed(heavy) - needed(light)
+    assert "torch" in pytorchs and not pytorchs & {"numpy", "pillow", "openvino", "gradio"}
+
+
+def test_a_page_without_pytorch_reads_films_from_a_prepared_graph(tmp_path):
+    """What the image does: the graph is built beside it, and PyTorch cannot be imported."""
+    environment = os.environ | {"HF_ASSETS_CACHE": str(tmp_path)}
+    load = "from detector import FractureDetector as F; F.from_pretrained(engine='openvino')"
+    subprocess.run([sys.executable, "-c", load], cwd=ROOT, env=environment, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PYTORCH], cwd=ROOT, env=environment, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.stdout.split() == ["openvino", "gradcam", "False"]
+    environment["HF_ASSETS_CACHE"] = str(tmp_path / "none")
+    for engine in ("auto", "openvino"):
+        program = WITHOUT_PYTORCH.replace("'auto'", f"'{engine}'")
+        ran = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True,
+            text=True,
+        )  # fmt: skip
+        assert "not installed" in ran.stderr.splitlines()[-1]
+
+
+WITHOUT_PYTORCH = """
+import sys
+from importlib.abc import MetaPathFinder
+class Blocked(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision", "timm", "pytorch_grad_cam"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocked())
+from detector import FractureDetector
+from detector.explain import methods
+from detector.phantom import random_phantom
+methods.find_spec = lambda name: None
+detector = FractureDetector.from_pretrained(engine='auto')
+import demo.page
+page = demo.page.build_page(detector, [])
+prediction = detector.predict(random_phantom(7).pixels)
+print(detector.engine.name, prediction.method, "torch" in sys.modules)
+"""
+
+
+def test_lower_bounds_exclude_versions_with_known_holes():
+    bounds = {}
+    for line in all_requirements():
+        requirement = Requirement(line)
+        bounds.setdefault(requirement.name, requirement.specifier)
+    for name, holed in (
+        ("gradio", "6.30.0"), ("pillow", "12.1.1"), ("pydicom", "3.0.1"), ("starlette", "1.0.0"),
+        ("python-multipart", "0.0.26"),
+    ):  # fmt: skip
+        assert name in bounds and not bounds[name].contains(holed), name
 
 
 def test_the_containers_figures_have_a_place_in_the_documentation():
@@ -294,8 +352,8 @@ def test_the_containers_figures_have_a_place_in_the_documentation():
     container = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(container)
     page = container.PAGE.read_text(encoding="utf-8")
-    figures = container.sentence(size=5432, cuda=3210, build=400.4, start=9.6, memory=1024)
-    assert "5,432 MB" in figures and "3,210 MB" in figures and "10 s" in figures
+    figures = container.sentence(size=1432, build=400.4, start=9.6, memory=1024)
+    assert "1,432 MB" in figures and "1,024 MB" in figures and "10 s" in figures
     once = container.with_figures(page, figures)
     assert figures in once and container.with_figures(once, figures) == once
     before, after = page.split(container.BEGIN)[0], page.split(container.END)[1]
