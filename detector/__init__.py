@@ -17,7 +17,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from detector.errors import RadiographError
     from detector.explain.regions import Region
-    from detector.io.radiograph import Limits, Radiograph, load_radiograph
+    from detector.io.limits import Limits
+    from detector.io.radiograph import Radiograph, load_radiograph
     from detector.model.ood import ScopeCheck
     from detector.model.weights import WeightsError
     from detector.prediction import Prediction

@@ -20,7 +20,8 @@ from detector.explain.grad_cam import grad_cam_heat
 from detector.explain.heatmap import Heat
 from detector.explain.methods import DEFAULT, method_name
 from detector.explain.regions import find_regions
-from detector.io.radiograph import Limits, Radiograph, Source, load_radiograph
+from detector.io.limits import Limits
+from detector.io.radiograph import Radiograph, Source, load_radiograph
 from detector.model import self_check
 from detector.model.calibration import Decision
 from detector.model.file_scope import file_objection

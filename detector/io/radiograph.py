@@ -22,7 +22,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from detector.errors import FilmTooLarge, NoPixels, RadiographError, UnreadableFilm, UnsupportedFilm
+from detector.errors import FilmTooLarge, RadiographError, UnreadableFilm, UnsupportedFilm
 from detector.io.deep_picture import deep_grey
 from detector.io.intensity import ONE_SHADE
 from detector.io.limits import Limits
@@ -277,6 +277,3 @@ def _from_array(array: np.ndarray, limits: Limits) -> Decoded:
     if array.ndim == 3:
         facts["colourfulness"] = colour
     return pixels.copy() if np.shares_memory(pixels, array) else pixels, facts, warnings + more
-
-
-__all__ = ["Limits", "NoPixels", "Radiograph", "load_radiograph", "recognise"]

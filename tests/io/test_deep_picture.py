@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from detector import errors
-from detector.io.radiograph import Limits, load_radiograph
+from detector.io.limits import Limits
+from detector.io.radiograph import load_radiograph
 from tests.support import odd_films as odd
 
 GREY, DEEP = odd.grey(), odd.DEEP

@@ -19,7 +19,8 @@ from pydicom import uid
 
 from detector import errors
 from detector.io import codec_process as sandbox
-from detector.io.radiograph import Limits, load_radiograph
+from detector.io.limits import Limits
+from detector.io.radiograph import load_radiograph
 from tests.support import odd_films as odd
 
 GREY = odd.grey()

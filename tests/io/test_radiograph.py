@@ -20,7 +20,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from detector import errors
-from detector.io.radiograph import Limits, Radiograph, load_radiograph, recognise
+from detector.io.limits import Limits
+from detector.io.radiograph import Radiograph, load_radiograph, recognise
 from tests.support import odd_films as odd
 
 ROOT = Path(__file__).resolve().parents[2]
