@@ -35,7 +35,7 @@ from detector.training.config import TrainConfig
 from detector.training.data.layouts import read_films
 from detector.training.data.records import FilmRecord
 from detector.training.export import run_films
-from detector.training.heads.anatomy import anatomy_figures
+from detector.training.heads.anatomy import anatomy_figures, region_of
 from detector.training.heads.familiarity import (
     FilmReadings,
     familiarity_figures,
@@ -45,6 +45,8 @@ from detector.training.heads.familiarity import (
 )
 from detector.training.heads.fit import fit_heads
 from detector.training.ood_data import OodData, ood_data
+
+VIEWS = 120
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
                       help="a folder of films with a split; may be given several times")
     made.add_argument("--ood-images", type=Path, action="append", default=[], metavar="FOLDER",
                       help="as for train.py: pictures that are no limb films")
+    made.add_argument("--views", type=int, default=VIEWS, metavar="N",
+                      help="of the pictures in a folder of --ood-images, whole or in part "
+                      "(default %(default)s)")
     made.add_argument("--points-from", type=Path, metavar="WEIGHTS",
                       help="take the operating points of unfamiliar films from these weights")
     return made
@@ -68,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         model = read_weights(arguments.weights)
         points = read_weights(arguments.points_from, build=False) if arguments.points_from else None
-        heads, ood, facts, figures = fit(model, arguments.data, arguments.ood_images, points)
+        heads, ood, facts, figures = fit(
+            model, arguments.data, arguments.ood_images, points, arguments.views
+        )
     except ValueError as error:
         print(f"heads: {error}", file=sys.stderr)
         return 2
@@ -86,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def fit(
-    model: Model, folders: Sequence[Path], ood_images: Sequence[Path], points: Model | None = None
+    model: Model, folders: Sequence[Path], ood_images: Sequence[Path],
+    points: Model | None = None, views: int = VIEWS,
 ) -> tuple[Heads, tuple[float, float], dict[str, Any], dict[str, Any]]:
     """The heads, the OOD check's zero and threshold, provenance and figures for ``config.json``.
 
@@ -106,7 +114,7 @@ def fit(
     settings = TrainConfig(
         sizes=(int(config.input_size),), input_scale=1.0, ood_images=tuple(ood_images)
     )
-    data = ood_data(engine, train, settings, ood_images)
+    data = ood_data(engine, train, settings, ood_images, views)
     held_out = read(engine, val, config.input_size, config.calibration, "val")
     ood = data.fit(held_out.embeddings)
 
@@ -119,8 +127,14 @@ def fit(
     if unseen_records:
         unseen = read(engine, unseen_records, config.input_size, config.calibration, "unseen")
     home = [r for r, inside in zip(data.records, known, strict=True) if inside]
+    drawn = {record.key for record in home}
+    more = [r for r in train
+            if r.source in known_sources and r.key not in drawn and region_of(r) is not None]
+    labelled = None
+    if more:
+        labelled = read(engine, more, config.input_size, config.calibration, "anatomy")
     heads = fit_heads(ood, home, data.whole[known], held_out[at_home].embeddings,
-                      config.calibration, unseen)
+                      config.calibration, unseen, labelled)
     if unseen is None and points is not None and points.familiarity is not None:
         taken = points.familiarity
         heads = replace(heads, familiarity=replace(

@@ -60,9 +60,13 @@ def ood_films(
 
 
 def ood_data(
-    engine: Engine, train: Sequence[FilmRecord], config: TrainConfig, folders: Sequence[Path]
+    engine: Engine, train: Sequence[FilmRecord], config: TrainConfig, folders: Sequence[Path],
+    views: int = 300,
 ) -> OodData:
-    """Draw films from ``train`` and reference images from ``folders``, and embed them."""
+    """Draw films from ``train`` and reference images from ``folders``, and embed them.
+
+    ``views``: of reference images, at most so many from each folder.
+    """
     records = ood_films(train, config.seed)
     size = config.input_size
     bar = tqdm(records, desc="OOD check, films", unit="film", leave=False)
@@ -70,7 +74,7 @@ def ood_data(
     parts = [embed(engine, part, size) for part in film_parts(records, config)]
     numbers: dict[str, int] = {}
     others, images = [], []
-    shown = reference_images(folders, config.seed)
+    shown = reference_images(folders, config.seed, views)
     for name, pixels in tqdm(shown, desc="OOD check, reference images", unit="image", leave=False):
         others.append(embed(engine, pixels, size))
         images.append(numbers.setdefault(name, len(numbers)))

@@ -41,8 +41,9 @@ def sections(sources: Mapping[str, Figures], test_reads: int | None = None) -> I
         yield (
             "What no figure here can show: patients are not known, so two films of one patient "
             "count as two, and age and sex cannot be told apart. The readers of the reference "
-            "standard are described for FracAtlas alone, and their agreement nowhere. No film was compared with CT, MRI or follow-up. No reader was ever studied with and "
-            "without this model, so nothing is known of whether it helps one."
+            "standard are described for FracAtlas alone, and their agreement nowhere. No film was "
+            "compared with CT, MRI or follow-up. No reader was ever studied with and without this "
+            "model, so nothing is known of whether it helps one."
         )
 
 

@@ -21,6 +21,7 @@ def fit_heads(
     held_out: np.ndarray,
     calibration: Calibration,
     unseen: FilmReadings | None = None,
+    labelled: FilmReadings | None = None,
 ) -> Heads:
     """Familiarity and anatomy beside an OOD check.
 
@@ -28,12 +29,15 @@ def fit_heads(
         records, embeddings (N, E): films that the network was trained on, whole.
         held_out: embeddings (M, E) of films of the same sources that it was not trained on.
         unseen: films of sources that it was not trained on; they give the operating points of
-            unfamiliar films, and their regions count for anatomy.
+            unfamiliar films, and those of train count for anatomy.
+        labelled: more training films, which count for anatomy alone.
     """
     familiarity = fit_familiarity(embeddings, held_out, calibration)
     if unseen is not None:
         familiarity = with_points(familiarity, calibration, unseen)
-        train = unseen[np.array([record.split == "train" for record in unseen.records], bool)]
-        records = [*records, *train.records]
-        embeddings = np.concatenate([embeddings, train.embeddings])
+        unseen = unseen[np.array([record.split == "train" for record in unseen.records], bool)]
+    for more in (unseen, labelled):
+        if more is not None:
+            records = [*records, *more.records]
+            embeddings = np.concatenate([embeddings, more.embeddings])
     return Heads(ood.direction, familiarity, fit_anatomy(records, embeddings))
