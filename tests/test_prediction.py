@@ -13,9 +13,11 @@ import pytest
 from detector.explain.heatmap import Heat
 from detector.explain.regions import Region
 from detector.io.radiograph import load_radiograph
+from detector.model.anatomy import Anatomy
+from detector.model.familiarity import FamiliarityCheck
 from detector.model.letterbox import Letterbox
 from detector.model.ood import ScopeCheck
-from detector.prediction import Prediction
+from detector.prediction import GROWTH_PLATES, Prediction
 from detector.report.results import OverlayFolder, record, row, text
 from tests.support.tiny import CALIBRATION
 
@@ -102,3 +104,16 @@ def test_an_overlay_on_disk_has_square_pixels(prediction: Prediction, tmp_path: 
     oblong = replace(prediction, film=replace(prediction.film, facts=facts))
     file = OverlayFolder(tmp_path, ["a.dcm"]).write("a.dcm", oblong)
     assert cv2.imread(str(file)).shape == (240, 90, 3)
+
+
+def test_an_unfamiliar_film_and_a_child_bring_a_sentence_each(prediction: Prediction) -> None:
+    far = FamiliarityCheck(False, 1.5, "Differs.")
+    child = replace(prediction.film, facts={**prediction.film.facts, "child": True})
+    assert replace(prediction, familiarity=far).warnings == ("Differs.",)
+    assert replace(prediction, film=child).warnings == (GROWTH_PLATES,)
+    assert replace(prediction, familiarity=FamiliarityCheck(True, 0.5)).warnings == ()
+    refused = replace(prediction, film=child, familiarity=far, scope=ScopeCheck(False, 2.0, "No."))
+    assert refused.warnings == ()
+    said = replace(prediction, familiarity=far, anatomy=Anatomy("knee", 0.91234)).to_dict()
+    assert said["familiarity"] == {"familiar": False, "score": 1.5, "reason": "Differs."}
+    assert said["anatomy"] == {"region": "knee", "probability": 0.912}

@@ -364,6 +364,17 @@ def test_no_patient_data_in_facts_warnings_errors_or_logs(caplog: pytest.LogCapt
         assert secret not in text
 
 
+@pytest.mark.parametrize(
+    ("age", "child"),
+    [("015Y", True), ("016Y", False), ("180M", True), ("200M", False), ("030W", True),
+     ("012D", True), ("", False), ("15", False), ("ABCY", False)],
+)  # fmt: skip
+def test_of_the_age_only_under_sixteen_is_kept(age: str, child: bool) -> None:
+    film = load_radiograph(odd.dicom(DEEP, PatientAge=age))
+    assert film.facts.get("child", False) is child
+    assert not age or age not in json.dumps(film.facts)
+
+
 def test_what_the_film_shows_is_told_in_the_standards_words() -> None:
     facts = load_radiograph(odd.dicom(GREY)).facts
     told = {key: facts[key] for key in ("modality", "body_part", "view", "laterality")}
