@@ -13,15 +13,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydicom.uid import AllTransferSyntaxes
 
 from demo.examples import Example
 from demo.view import shown_colours
+from detector import prediction
 from detector.explain import regions
+from detector.io import dicom_words, screenshot
 from detector.io.limits import Limits
-from detector.model import ood
-from detector.model.familiarity import UNFAMILIAR
+from detector.model import familiarity, file_scope, ood
 from detector.model.weights import Model
 from detector.report.results import COLUMNS
 from detector.report.words import ENGLISH
@@ -29,17 +29,6 @@ from detector.report.words import ENGLISH
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PAGE_WORDS: dict[str, Any] = json.loads((HERE / "page" / "words.json").read_text(encoding="utf-8"))
-
-
-def _familiarity(model: Model) -> dict[str, Any] | None:
-    known = model.familiarity
-    if known is None:
-        return None
-    arrays = {
-        name: base64.b64encode(np.asarray(getattr(known, name), "<f4").tobytes()).decode()
-        for name in ("mean", "components")
-    }
-    return {**model.config.heads["familiarity"], **arrays, "words": UNFAMILIAR}
 
 
 def settings(model: Model, examples: Sequence[Example] = ()) -> dict[str, Any]:
@@ -62,7 +51,27 @@ def settings(model: Model, examples: Sequence[Example] = ()) -> dict[str, Any]:
             "max_colourfulness": ood.MAX_COLOURFULNESS,
             "words": {"blank": ood.BLANK, "colour": ood.IN_COLOUR, "unlike": ood.UNLIKE},
         },
-        "familiarity": _familiarity(model),
+        "heads": _heads(model),
+        "file_scope": {
+            "radiographs": sorted(file_scope.RADIOGRAPHS),
+            "other_parts": sorted(dicom_words.OTHER_PARTS),
+            "words": {
+                "screenshot": screenshot.NOT_FOUND,
+                "modality": file_scope.NO_RADIOGRAPH,
+                "part": file_scope.NO_LIMB,
+            },
+        },
+        "dicom_words": {
+            "modalities": sorted(dicom_words.MODALITIES), "other": dicom_words.OTHER,
+            "limb_parts": sorted(dicom_words.LIMB_PARTS),
+            "other_parts": sorted(dicom_words.OTHER_PARTS),
+            "pairs": sorted(dicom_words.PAIRS), "child_below": dicom_words.CHILD_BELOW,
+        },
+        "notes": {
+            "nowhere": prediction.NOWHERE, "growth_plates": prediction.GROWTH_PLATES,
+            "unfamiliar": familiarity.UNFAMILIAR,
+        },
+        "screenshot": screenshot.RULES,
         "regions": {
             "most": regions.MAX_REGIONS, "faint": regions.FAINT, "fine": regions.FINE,
         },
@@ -87,3 +96,15 @@ def settings(model: Model, examples: Sequence[Example] = ()) -> dict[str, Any]:
             for example in examples
         ],
     }  # fmt: skip
+
+
+def _heads(model: Model) -> dict[str, Any]:
+    """The heads with their numbers; none where the weights have none."""
+    settings = model.heads.settings()
+    if (known := model.familiarity) is not None:
+        settings["familiarity"] |= {
+            "mean": known.mean.tolist(), "components": known.components.tolist()
+        }
+    if (head := model.anatomy) is not None:
+        settings["anatomy"] |= {"weight": head.weight.tolist(), "bias": head.bias.tolist()}
+    return settings

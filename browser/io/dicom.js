@@ -1,6 +1,7 @@
 // DICOM: from the file's bytes to grey levels, with nothing of the patient kept.
 
 import { decodeCompressed, RLE } from './compressed.js';
+import { pixelAspect, wordsOf } from './dicom_words.js';
 import { FilmError, say, unreadable, unsupported } from './errors.js';
 import { flatten, fromUint8 } from './grey.js';
 import { BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, readHeader, tags } from './header.js';
@@ -48,7 +49,12 @@ async function readPixels(header, context) {
     : uncompressed(header, chosen, shape);
   let { bits } = form;
   if (header.word(tags.intent) === 'FOR PROCESSING') warnings.push(say('raw'));
-  const facts = { format: 'DICOM', bits, width: columns, height: rows, frames, frame: chosen };
+  const facts = {
+    format: 'DICOM', bits, width: columns, height: rows, frames, frame: chosen,
+    ...wordsOf(header, context.words),
+  };
+  const aspect = pixelAspect(header);
+  if (aspect !== 1) facts.pixel_aspect = aspect;
   if (photometric === 'PALETTE COLOR') {
     data = coloured(header, data);
     [channels, bits] = [3, 16];

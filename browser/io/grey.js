@@ -163,14 +163,50 @@ export function flatten(picture, warnings) {
       warnings.push(say('from transparency'));
       return { grey: alpha, colourfulness: 0 };
     }
+    if (high === 0) warnings.push(say('hidden'));
     const onBlack = new Uint8Array(height * width * colours);
     for (let i = 0; i < alpha.length; i++) {
+      const share = high ? alpha[i] : 255;
       for (let c = 0; c < colours; c++) {
-        onBlack[i * colours + c] = Math.floor((data[i * channels + c] * alpha[i] + 127) / 255);
+        onBlack[i * colours + c] = Math.floor((data[i * channels + c] * share + 127) / 255);
       }
     }
     flat = { data: onBlack, height, width, channels: colours };
   }
   if (colours === 1) return { grey: flat.data, colourfulness: 0 };
   return { grey: luma(flat), colourfulness: colourfulness(flat) };
+}
+
+// A picture of 16-bit samples, 2 to 4 a pixel -> grey levels at full depth and colourfulness. All
+// colours share one range; alpha has its own and goes onto black.
+export function deepGrey({ data, height, width, channels }, warnings) {
+  const colours = channels % 2 === 0 ? channels - 1 : channels;
+  const count = height * width;
+  const alpha = new Uint16Array(count);
+  const shades = new Uint16Array(count * colours);
+  let [low, high, oneShade] = [65535, 0, true];
+  for (let i = 0; i < count; i++) {
+    for (let c = 0; c < colours; c++) {
+      shades[i * colours + c] = data[i * channels + c];
+      if (data[i * channels + c] !== data[c]) oneShade = false;
+    }
+    alpha[i] = colours < channels ? data[i * channels + colours] : 65535;
+    low = Math.min(low, alpha[i]);
+    high = Math.max(high, alpha[i]);
+  }
+  if (oneShade && low < high) {
+    warnings.push(say('from transparency'));
+    return { levels: fromNumbers(alpha, warnings), colourfulness: 0 };
+  }
+  const flat = fromNumbers(shades, warnings);
+  if (high === 0) warnings.push(say('hidden'));
+  const levels = new Float32Array(count);
+  const eight = new Uint8Array(3 * count);
+  for (let i = 0; i < count; i++) {
+    const share = high ? alpha[i] / 65535 : 1;
+    const [red, green, blue] = [0, 1, 2].map((c) => flat[i * colours + (colours === 1 ? 0 : c)] * share);
+    [red, green, blue].forEach((level, c) => { eight[3 * i + c] = Math.round(255 * level); });
+    levels[i] = red === green && green === blue ? red : 0.299 * red + 0.587 * green + 0.114 * blue;
+  }
+  return { levels, colourfulness: colourfulness({ data: eight, height, width, channels: 3 }) };
 }

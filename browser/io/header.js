@@ -13,14 +13,14 @@ export const DEFLATED = '1.2.840.10008.1.2.1.99';
 export const BIG_ENDIAN = '1.2.840.10008.1.2.2';
 
 export const tags = {
-  modality: 'x00080060', intent: 'x00080068', bodyPart: 'x00180015', view: 'x00185101',
+  modality: 'x00080060', age: 'x00101010', intent: 'x00080068', bodyPart: 'x00180015', view: 'x00185101',
   laterality: 'x00200060', imageLaterality: 'x00200062', samples: 'x00280002',
   photometric: 'x00280004', planar: 'x00280006', frames: 'x00280008', rows: 'x00280010',
   columns: 'x00280011', allocated: 'x00280100', stored: 'x00280101', highBit: 'x00280102',
   signed: 'x00280103', padding: 'x00280120', paddingLimit: 'x00280121', center: 'x00281050',
   width: 'x00281051', intercept: 'x00281052', slope: 'x00281053', function: 'x00281056',
   modalityTable: 'x00283000', descriptor: 'x00283002', table: 'x00283006', voiTable: 'x00283010',
-  overlayBit: 'x60000102', floats: 'x7fe00008', doubles: 'x7fe00009', pixels: 'x7fe00010',
+  spacings: ['x00280030', 'x00181164', 'x00182010', 'x00280034'], overlayBit: 'x60000102', floats: 'x7fe00008', doubles: 'x7fe00009', pixels: 'x7fe00010',
   offsets: 'x7fe00001', lengths: 'x7fe00002',
   palette: ['x00281101', 'x00281102', 'x00281103'],
   paletteData: ['x00281201', 'x00281202', 'x00281203'],

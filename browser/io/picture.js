@@ -1,7 +1,7 @@
 // JPEG, PNG, TIFF, BMP and WebP: from the file's bytes to grey levels.
 
 import { FilmError, unreadable, unsupported } from './errors.js';
-import { flatten, fromNumbers } from './grey.js';
+import { deepGrey, flatten, fromNumbers } from './grey.js';
 import { checkSize } from './limits.js';
 import { readBmp } from './pictures/bmp.js';
 import { upright } from './pictures/exif.js';
@@ -26,18 +26,25 @@ export async function readPicture(kind, bytes, context) {
   }
   checkSize(context.limits, picture.width, picture.height);
   const { warnings, format, width, height } = picture;
-  const { values, colourfulness } = greys(picture, warnings);
-  const levels = upright({ data: fromNumbers(values, warnings), height, width }, picture.turn);
-  const bits = 8 * values.BYTES_PER_ELEMENT;
+  const { data, colourfulness, bits } = levelsOf(picture, warnings);
+  const levels = upright({ data, height, width }, picture.turn);
   const facts = { format, bits, width, height };
   if (picture.missing) facts.missing = picture.missing;
   return { ...levels, colourfulness, warnings, facts };
 }
 
-function greys(picture, warnings) {
-  if (picture.channels === 1) return { values: picture.data, colourfulness: 0 };
-  const { grey, colourfulness } = flatten(picture, warnings);
-  return { values: grey, colourfulness };
+function levelsOf(picture, warnings) {
+  const { data, channels, whiteIsZero } = picture;
+  if (channels > 1 && data.BYTES_PER_ELEMENT > 1) {
+    const { levels, colourfulness } = deepGrey(picture, warnings);
+    return { data: levels, colourfulness, bits: 16 };
+  }
+  const flat = channels === 1 ? { grey: data, colourfulness: 0 } : flatten(picture, warnings);
+  const levels = fromNumbers(flat.grey, warnings);
+  return {
+    data: whiteIsZero ? levels.map((level) => 1 - level) : levels,
+    colourfulness: flat.colourfulness, bits: 8 * flat.grey.BYTES_PER_ELEMENT,
+  };
 }
 
 // A film too large for this browser; the engines use two kinds of error for it.

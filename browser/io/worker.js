@@ -12,6 +12,7 @@ import { FilmError, say, tooLarge, unreadable, useSentences } from './errors.js'
 import { checkBytes, checkSize } from './limits.js';
 import { isMemory, isPicture, readPicture } from './picture.js';
 import { recognise } from './recognise.js';
+import { filmAlone } from './screenshot.js';
 
 const FACTORIES = {
   jpeg: jpegTurbo, jpeg_ls: charls, jpeg_2000: openjpeg, htj2k: openjph, webp,
@@ -26,7 +27,8 @@ function start({ settings, binaries }) {
     const quiet = { print: () => {}, printErr: () => {} };
     codecs[name] = () => (made ??= factory({ wasmBinary: binaries[name], ...quiet }));
   }
-  rules = { limits: settings.limits, syntaxes: settings.syntaxes, codecs };
+  const { limits, syntaxes, words, screenshot } = settings;
+  rules = { limits, syntaxes, words, screenshot, codecs };
 }
 
 // Bytes -> a film: { data, height, width, colourfulness, facts, warnings }.
@@ -39,6 +41,8 @@ async function read(bytes, frame) {
   if (isPicture(kind)) film = await readPicture(kind, bytes, context);
   else if (kind === 'dicom') film = await readDicom(bytes, context);
   else throw unreadable('not a film', { kind });
+  // Not of DICOM, whose objects speak of the file's own pixels.
+  if (kind !== 'dicom' && film.facts.bits === 8) film = filmAlone(film, rules.screenshot);
   checkSize(rules.limits, film.width, film.height);
   if (film.data.every((value) => value === film.data[0])) film.warnings.push(say('one shade'));
   return film;

@@ -11,17 +11,28 @@ export function round(value) {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
-export function fit(height, width, size) {
-  const factor = size / Math.max(height, width);
-  const inner = [Math.max(1, round(height * factor)), Math.max(1, round(width * factor))];
+// `aspect`: height of a film pixel over its width; such a film is square on the canvas.
+export function fit(height, width, size, aspect = 1) {
+  const factor = size / Math.max(height * aspect, width);
+  const inner = [Math.max(1, round(height * aspect * factor)), Math.max(1, round(width * factor))];
   const canvas = inner.map((side) => Math.ceil(side / MULTIPLE) * MULTIPLE);
   return { height, width, inner, canvas, scale: [inner[0] / height, inner[1] / width] };
 }
 
-// Film -> canvas; area-averaged when it shrinks, else bilinear.
+// Film -> canvas; area-averaged when it shrinks, else bilinear. Of pixels that are not square, one
+// side may grow while the other shrinks.
 export function apply(box, film) {
-  const weigh = box.inner[0] < box.height ? areaWeights : linearWeights;
-  const small = resample(film, weigh(box.height, box.inner[0]), weigh(box.width, box.inner[1]));
+  const [rows, columns] = box.inner;
+  let small = film;
+  if (rows < box.height || columns < 0.9 * box.width) {
+    small = resample(
+      film, areaWeights(box.height, Math.min(rows, box.height)),
+      areaWeights(box.width, Math.min(columns, box.width)),
+    );
+  }
+  if (small.height !== rows || small.width !== columns) {
+    small = resample(small, linearWeights(small.height, rows), linearWeights(small.width, columns));
+  }
   const out = new Float32Array(box.canvas[0] * box.canvas[1]);
   for (let row = 0; row < box.inner[0]; row++) {
     out.set(small.data.subarray(row * box.inner[1], (row + 1) * box.inner[1]), row * box.canvas[1]);

@@ -27,15 +27,15 @@ export function tag(decision) {
 }
 
 // The verdict itself: icon, words, probability, what to do, and which film it is of.
-export function headline(reading, calibration, source) {
+export function headline(reading, source) {
   const unit = escape(word('number')).replace('\n', '<br>');
   const number = reading.decision === OUT_OF_SCOPE ? ''
-    : `<p class="fd-number"><b>${escape(chance(reading, calibration))}</b><span>${unit}</span></p>`;
+    : `<p class="fd-number"><b>${escape(chance(reading))}</b><span>${unit}</span></p>`;
   const missing = reading.missing
     ? `<p class="fd-missing"><strong>${escape(say('missing', { share: percent(reading.missing, 1) }))}</strong></p>` : '';
   return `<div class="fd-card fd-verdict fd-${looks[reading.decision].style}" role="status" data-decision="${escape(reading.decision)}">`
     + `<div class="fd-banner">${icon(reading.decision)}<div><h2>${escape(heading(reading.decision))}</h2>`
-    + `<p class="fd-sub">${escape(subline(reading, calibration))}</p>${missing}</div>${number}</div>`
+    + `<p class="fd-sub">${escape(subline(reading))}</p>${missing}</div>${number}</div>`
     + `${ofFilm(source)}</div>`;
 }
 
@@ -44,28 +44,27 @@ const ofFilm = (source) => (source
 
 // Below the headline. example: { said, synthetic } of one of the page's own films.
 export function verdictCard(reading, { metrics }, example = {}) {
-  const { calibration } = reading;
   const note = (text) => `<p class="fd-small fd-note">${escape(text)}</p>`;
   const parts = [
-    reading.decision === OUT_OF_SCOPE ? '' : gauge(reading, calibration),
-    `<p>${escape(meaning(reading, { metrics }))}</p>`,
+    reading.decision === OUT_OF_SCOPE ? '' : gauge(reading),
+    `<p>${escape(meaning(reading, metrics))}</p>`,
     example.said ? `<p><strong>${escape(example.said)}</strong></p>` : '',
     example.synthetic ? note(word('synthetic')) : '',
     ...reading.warnings.map(note),
-    reading.regions.length ? regionsList(reading, calibration) : '',
+    reading.regions.length ? regionsList(reading) : '',
     weakPoints(metrics),
   ];
   return `<div class="fd-card"><div class="fd-body">${parts.join('')}</div></div>`;
 }
 
 // The film's probability, and a threshold, each with the digits that tell it from the other.
-export const chance = ({ probability }, { rule_out, rule_in }) => toldApart(probability, rule_out, rule_in);
+export const chance = ({ probability, calibration }) => toldApart(probability, calibration.rule_out, calibration.rule_in);
 const threshold = ({ probability }, at) => toldApart(at, probability);
 
 // A region's probability as shown: never more than its film's.
 export const local = (region, { probability }) => percent(Math.min(region.score, probability));
 
-export function subline({ decision, regions }, { rule_in }) {
+export function subline({ decision, regions, calibration: { rule_in } }) {
   if (decision === FRACTURE_LIKELY) {
     if (!regions.length) return word('sub without region');
     if (regions.every((region) => region.score < rule_in)) return word('sub weak regions');
@@ -73,8 +72,8 @@ export function subline({ decision, regions }, { rule_in }) {
   return word('verdicts')[decision].sub;
 }
 
-function gauge(reading, calibration) {
-  const { rule_out: low, rule_in: high } = calibration;
+function gauge(reading) {
+  const { rule_out: low, rule_in: high } = reading.calibration;
   const zones = [low, high - low, 1 - high]
     .map((width, i) => `<i class="z${i}" style="flex:${Math.max(width, 0.001).toFixed(4)} 0 0"></i>`);
   const apart = high - low > 0.28;
@@ -84,14 +83,14 @@ function gauge(reading, calibration) {
   ].map(([at, text, side]) => `<span class="fd-tick ${side}" style="left:${(100 * at).toFixed(2)}%">`
     + `${escape(text)}<br>${escape(threshold(reading, at))}</span>`);
   const said = say('gauge', {
-    probability: chance(reading, calibration), low: threshold(reading, low), high: threshold(reading, high),
+    probability: chance(reading), low: threshold(reading, low), high: threshold(reading, high),
   });
   return `<div class="fd-gauge" dir="ltr" role="img" aria-label="${escape(said)}">`
     + `<div class="fd-track">${zones.join('')}</div>`
     + `<div class="fd-needle" style="left:${(100 * reading.probability).toFixed(2)}%"></div>${ticks.join('')}</div>`;
 }
 
-export function meaning(reading, { metrics }) {
+export function meaning(reading, metrics) {
   const { decision, scope, calibration, familiarity } = reading;
   if (decision === OUT_OF_SCOPE) {
     return say('means out of scope', { reason: word('ood')[scope.why] ?? scope.reason });
@@ -103,8 +102,7 @@ export function meaning(reading, { metrics }) {
   }[decision];
   return say(key, {
     low: threshold(reading, calibration.rule_out), high: threshold(reading, calibration.rule_in),
-    // The figures are of films that the model knows, at their operating points.
-    figures: familiarity?.familiar ?? true ? figures(metrics, point) : '',
+    figures: familiarity?.familiar === false ? '' : figures(metrics, point),
   });
 }
 
@@ -129,7 +127,8 @@ export function weakPoints({ limitations = [] }, open = false) {
     + `<ul>${items.join('')}</ul></details>`;
 }
 
-function regionsList(reading, { rule_in }) {
+function regionsList(reading) {
+  const { rule_in } = reading.calibration;
   const rows = reading.regions.map((region, i) => `<li><button type="button" data-region="${i}">`
     + `<span class="n">${i + 1}</span><span>${escape(where(region, reading))}<br><small>`
     + `${Math.round(region.width)} &times; ${Math.round(region.height)} px`

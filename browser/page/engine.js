@@ -50,12 +50,12 @@ export class Reader {
   }
 
   constructor(base, parts, settings) {
-    const { sentences, syntaxes, limits } = settings;
+    const { sentences, syntaxes, limits, dicom_words: words, screenshot } = settings;
     const { jpeg, jpeg_ls, jpeg_2000, htj2k, webp } = parts;
     this.#base = base;
     this.#limits = limits;
     this.#start = {
-      what: 'start', settings: { sentences, syntaxes, limits },
+      what: 'start', settings: { sentences, syntaxes, limits, words, screenshot },
       binaries: { jpeg, jpeg_ls, jpeg_2000, htj2k, webp },
     };
     this.damaged = { kind: 'unreadable', message: sentences['dicom damaged'] };
@@ -105,8 +105,8 @@ export class Model {
     return model;
   }
 
-  async read({ data, height, width, colourfulness }) {
-    const film = { data, height, width, colourfulness };
+  async read({ data, height, width, colourfulness, facts }) {
+    const film = { data, height, width, colourfulness, facts };
     return (await this.#worker.ask({ what: 'read', film })).reading;
   }
 

@@ -95,7 +95,7 @@ export class FilmTab {
   #show() {
     const { reading, revealed, example, own, mark, source } = this.#shown;
     ask('#verdict').innerHTML = revealed
-      ? headline(reading, reading.calibration, source) + verdictCard(reading, this.#settings, example)
+      ? headline(reading, source) + verdictCard(reading, this.#settings, example)
       : card(word('your turn'), word('read first'));
     ask('#own').hidden = revealed;
     ask('#agreement').innerHTML = revealed && own ? agreement(reading, own, own === PRESENT ? mark : null) : '';
@@ -107,7 +107,8 @@ export class FilmTab {
 
   #message() {
     const { film, reading, revealed, mark, id, example } = this.#shown;
-    const { calibration } = reading;
+    const { calibration } = this.#settings;
+    const { rule_in } = reading.calibration;
     this.#shown.layer ??= filmLayer(film);
     const { deep, layer } = this.#shown.layer;
     const heat = revealed && reading.decision !== OUT_OF_SCOPE;
@@ -119,7 +120,7 @@ export class FilmTab {
       regions: heat ? reading.regions : [],
       truth: heat ? example.truth ?? [] : [],
       relative: false, marking: !revealed, mark,
-      rule_in: calibration.rule_in, shown_from: calibration.display_threshold,
+      rule_in, shown_from: calibration.display_threshold,
       alt: revealed ? describe(reading) : word('hidden'),
     };
   }

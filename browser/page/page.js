@@ -85,10 +85,9 @@ class Engine {
       const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
       const { film, error } = await this.reader.read(bytes, frame);
       if (error) return { error };
-      const { warnings, facts } = film;
-      const reading = { ...await this.model.read(film), missing: facts.missing ?? 0 };
-      const unlike = reading.scope.inScope ? reading.familiarity?.reason : '';
-      reading.warnings = unlike ? [...warnings, unlike] : warnings;
+      const read = await this.model.read(film);
+      const { missing = 0, pixel_aspect } = film.facts;
+      const reading = { ...read, warnings: [...film.warnings, ...read.warnings], missing, pixel_aspect };
       const hex = Array.from(digest.subarray(0, 4), (byte) => byte.toString(16).padStart(2, '0'));
       return { film, reading, digits: hex.join('') };
     } catch (error) {

@@ -53,11 +53,11 @@ export function overlay(film, reading, settings, { side, heat = true, boxes = fa
     }
   }
   context.putImageData(image, 0, 0);
-  if (boxes) drawBoxes(context, reading, calibration, small.width / film.width);
+  if (boxes) drawBoxes(context, reading, small.width / film.width);
   return canvas;
 }
 
-function drawBoxes(context, { regions }, { rule_in }, scale) {
+function drawBoxes(context, { regions, calibration: { rule_in } }, scale) {
   regions.forEach((region, i) => {
     for (const [colour, width] of [['#000000', 4], ['#ffffff', 2]]) {
       context.setLineDash(region.score >= rule_in || width === 4 ? [] : [6, 4]);

@@ -19,8 +19,8 @@ export function writeSheet(sheet, shown, settings, fields, version) {
   ]));
   sheet.innerHTML = `<h1>${escape(word('title'))}</h1><p class="small">${escape(word('page').chip)}</p>`
     + `<table>${[...typed, ...facts].map(row).join('')}</table>`
-    + `<h2>${escape(heading(reading.decision))}${judged ? `: ${escape(chance(reading, reading.calibration))}` : ''}</h2>`
-    + `<p>${escape(subline(reading, reading.calibration))} ${escape(meaning(reading, settings))}</p>`
+    + `<h2>${escape(heading(reading.decision))}${judged ? `: ${escape(chance(reading))}` : ''}</h2>`
+    + `<p>${escape(subline(reading))} ${escape(meaning(reading, settings.metrics))}</p>`
     + reading.warnings.map((text) => `<p><strong>${escape(text)}</strong></p>`).join('')
     + '<img alt="">'
     + (places.length ? `<h2>${escape(word('regions'))}</h2><table>${places.join('')}</table>` : '')

@@ -12,11 +12,11 @@ const round = (value, digits) => Number(value.toFixed(digits));
 const written = (name) => (/^[=+\-@\t\r]/.test(name) ? `./${name}` : name);
 
 // One film's record: what `Prediction.to_dict` holds, or why it was not read.
-export function record(name, { reading, error }, { model }) {
+export function record(name, { reading, error }, { model, notes }) {
   const file = written(name);
   if (error) return { file, error: { kind: error.kind, message: error.message } };
-  const { probability, decision, regions, scope, familiarity, calibration } = reading;
-  const { width, height, warnings, missing } = reading;
+  const { probability, decision, regions, scope, width, height, warnings, missing } = reading;
+  const { familiarity, anatomy, calibration, pixel_aspect } = reading;
   const fractured = probability >= 0.5;
   return {
     file,
@@ -30,11 +30,15 @@ export function record(name, { reading, error }, { model }) {
       score: round(region.score, 4),
     })),
     scope: { in_scope: scope.inScope, score: round(scope.score, 3), reason: scope.reason },
-    familiarity: familiarity && { ...familiarity, score: round(familiarity.score, 3) },
-    operating_points: {
-      rule_out: round(calibration.rule_out, 4), rule_in: round(calibration.rule_in, 4),
+    familiarity: familiarity && {
+      familiar: familiarity.familiar, score: round(familiarity.score, 3),
+      reason: familiarity.familiar ? '' : notes.unfamiliar,
     },
-    film: { width, height, ...(missing ? { missing } : {}) },
+    anatomy: anatomy && { region: anatomy.region, probability: round(anatomy.probability, 3) },
+    operating_points: { rule_out: round(calibration.rule_out, 4), rule_in: round(calibration.rule_in, 4) },
+    film: {
+      width, height, ...(missing ? { missing } : {}), ...(pixel_aspect ? { pixel_aspect } : {}),
+    },
     warnings,
     method: 'gradcam',
     model,

@@ -31,7 +31,7 @@ OTHER_PARTS = frozenset((
     "RIB RIBS SACRUM SELLA SINUS SKULL SPINE SPLEEN SSPINE STERNUM STOMACH TEETH THORAX THYROID "
     "TLSPINE TOOTH TSPINE UTERUS ZYGOMA"
 ).split())  # fmt: skip
-_PAIRS = frozenset((
+PAIRS = frozenset((
     "HAND AND WRIST", "LOWER LEG", "UPPER ARM", "TIBIA FIBULA", "RADIUS ULNA"
 ))  # fmt: skip
 _VIEWS = frozenset((
@@ -65,7 +65,7 @@ def is_child(dataset: Dataset) -> bool:
 
 
 def _body_part(text: str) -> str:
-    if text in LIMB_PARTS or text in OTHER_PARTS or text in _PAIRS:
+    if text in LIMB_PARTS or text in OTHER_PARTS or text in PAIRS:
         return text
     parts = re.findall("[A-Z]+", text)
     joined = text.replace(" ", "").replace("-", "").replace("_", "")

@@ -23,6 +23,14 @@ _LETTERS = 9  # pixels: lines and strokes of letters are thinner
 _LEAST_FILM, _LEAST_SIDE, _LEAST_FILLED = 0.05, 64, 0.6
 _SECOND = 0.4  # a second picture of this share of the first makes it unclear which is meant
 
+RULES = {  # for the page without a server
+    "least_screen": _LEAST_SCREEN, "block": _BLOCK, "least_shade": _LEAST_SHADE,
+    "most_shade": _MOST_SHADE, "least_area": _LEAST_AREA, "least_alone": _LEAST_ALONE,
+    "least_apart": _LEAST_APART, "least_share": _LEAST_SHARE, "letters": _LETTERS,
+    "least_film": _LEAST_FILM, "least_side": _LEAST_SIDE, "least_filled": _LEAST_FILLED,
+    "second": _SECOND,
+}  # fmt: skip
+
 Box = tuple[int, int, int, int]  # x, y, width, height
 
 FOUND = (

@@ -15,6 +15,13 @@ from detector.io.screenshot import NOT_FOUND
 # Plain films and what carries them: scanned (SC, OT) or taken under fluoroscopy (RF, XA).
 RADIOGRAPHS = frozenset({"CR", "DX", "DR", "RG", "RF", "XA", "SC", "OT"})
 
+# Why a file is out of scope, with the word of its header in place of {}.
+NO_RADIOGRAPH = "The file's header says that the picture is no plain X-ray film (modality {})."
+NO_LIMB = (
+    "The file's header says that the film shows no limb (body part {}); the model was trained on "
+    "limbs."
+)
+
 
 def file_objection(facts: Mapping[str, Any]) -> str:
     """Why the file puts a film out of scope, as a sentence for a person; empty if it does not.
@@ -25,12 +32,7 @@ def file_objection(facts: Mapping[str, Any]) -> str:
         return NOT_FOUND
     modality, part = str(facts.get("modality", "")), str(facts.get("body_part", ""))
     if modality and modality not in RADIOGRAPHS:
-        return (
-            f"The file's header says that the picture is no plain X-ray film (modality {modality})."
-        )
+        return NO_RADIOGRAPH.format(modality)
     if part in OTHER_PARTS:
-        return (
-            f"The file's header says that the film shows no limb (body part {part}); the model "
-            "was trained on limbs."
-        )
+        return NO_LIMB.format(part)
     return ""

@@ -63,6 +63,41 @@ def test_the_same_refusal_of_what_is_no_film(
     assert reading["scope"]["score"] == pytest.approx(prediction.scope.score, rel=1e-3)
 
 
+def _screenshot() -> np.ndarray:
+    """A film in the window of a viewer."""
+    window = np.full((700, 900), 60, np.uint8)
+    window[:60], window[60:, :160] = 200, 90
+    window[90:670, 230:680] = np.rint(255 * random_phantom(4, size=(580, 450)).pixels)
+    return window
+
+
+OBJECTIONS = {
+    "ct": lambda: odd.dicom(_deep(), Modality="CT"),
+    "chest": lambda: odd.dicom(_deep(), BodyPartExamined="CHEST"),
+    "a child": lambda: odd.dicom(_deep(), PatientAge="007Y"),
+    "oblong pixels": lambda: odd.dicom(_deep()[::2], PixelSpacing=[0.4, 0.2]),
+    "screenshot": lambda: odd.saved(_screenshot(), "PNG"),
+    "deep colour": lambda: odd.saved(odd.colour(200, 160), "PNG"),
+}
+
+
+def _deep() -> np.ndarray:
+    return np.rint(4095 * random_phantom(2, fractured=True).pixels).astype(np.uint16)
+
+
+@pytest.mark.parametrize("name", OBJECTIONS)
+def test_the_same_reading_of_what_the_file_says(
+    opened: Page, detector: FractureDetector, name: str
+):
+    data = OBJECTIONS[name]()
+    prediction, reading = detector.predict(data), read_whole(opened, data)
+    found = differences(reading, prediction)
+    assert reading["decision"] == prediction.decision
+    assert found["probability"] <= PROBABILITY and found["region"] <= REGION
+    assert reading["scope"]["reason"] == prediction.scope.reason
+    assert reading["warnings"] == list(prediction.warnings)
+
+
 @pytest.mark.parametrize("name", odd.FILMS)
 def test_the_same_film_from_an_odd_file(opened: Page, name: str):
     data = odd.FILMS[name]()

@@ -23,7 +23,7 @@ export async function readPng(bytes, { limits }) {
   return { ...samples(picture), turn, format: 'PNG', warnings };
 }
 
-// Palette and shallow greys as 8 bits; 16-bit colour and alpha by their high byte.
+// Palette and shallow greys as 8 bits.
 function samples({ data, height, width, depth, channels, palette }) {
   let values = data;
   if (depth < 8) {
@@ -40,7 +40,6 @@ function samples({ data, height, width, depth, channels, palette }) {
     }
     return { data: out, height, width, channels: wide };
   }
-  if (depth === 16 && channels > 1) values = Uint8Array.from(values, (value) => value >> 8);
   return { data: values, height, width, channels };
 }
 

@@ -49,8 +49,10 @@ function samples(page) {
     data.forEach((value, i) => palette[value].forEach((shade, c) => { out[3 * i + c] = shade >> 8; }));
     [data, channels] = [out, 3];
   }
-  if (channels > 1 && data instanceof Uint16Array) data = Uint8Array.from(data, (v) => v >> 8);
-  return { data, height, width, channels };
+  // The package turns such values over by what they could hold; the levels are turned over instead.
+  const whiteIsZero = page.type === 0 && page.bitsPerSample > 8;
+  if (whiteIsZero) data = data.map((value) => 2 ** page.bitsPerSample - 1 - value);
+  return { data, height, width, channels, whiteIsZero };
 }
 
 // A copy whose first page says that it is upright: the package reads no others.
