@@ -23,9 +23,21 @@ from detector.report.words import ENGLISH
 ROOT = Path(__file__).resolve().parent.parent
 CARD = "README.md"
 LOGO = asset("logo.svg").strip()
+
+
+def page_without_server() -> str:
+    """A link to the page that runs in the visitor's browser, where ``FRACTURE_BROWSER_PAGE`` says
+    that there is one; else nothing."""
+    address = os.environ.get("FRACTURE_BROWSER_PAGE", "")
+    if not re.fullmatch(r"https?://\S+", address):
+        return ""
+    return tag("a", "read here", href=address, target="_blank", rel="noopener", class_="fd-button")
+
+
 HEADER = (
     f'<header class="fd-head">{LOGO}<div><h1>{ENGLISH["title"]}</h1>{tag("p", "tagline")}</div>'
-    f'<span class="fd-spring"></span>{tag("span", "chip", class_="fd-chip")}{language_menu()}'
+    f'<span class="fd-spring"></span>{tag("span", "chip", class_="fd-chip")}{page_without_server()}'
+    f'{language_menu()}'
     f'{tag("button", "theme", type="button", class_="fd-button fd-theme")}</header>'
     '<p class="fd-machine" data-machine></p>'
 )

@@ -4,6 +4,7 @@
     python -m demo.publish --space user/name --out space/   keeps the assembled folder, and uploads
     python -m demo.publish --space user/name                assembles and uploads
     python -m demo.publish --space user/name --examples DIR with eight real films of FracAtlas
+    python -m demo.publish --static --space user/name       the page without a server (browser/)
 
 The token is the one that `hf auth login` or HF_TOKEN gives. A Space holds the page, the detector
 without its training, the weights, and the exact versions that they were tested with.
@@ -81,6 +82,38 @@ A public Space is someone else's computer: do not upload films of patients to it
 your own machine or in your own network for those. The examples on the page are {examples}
 
 The model card is in [weights/README.md](weights/README.md). Version {version}{commit}.
+"""
+
+
+STATIC_README = """---
+title: Fracture detector, in your browser
+emoji: 🦴
+colorFrom: indigo
+colorTo: gray
+sdk: static
+license: apache-2.0
+short_description: {summary}
+custom_headers:
+  cross-origin-embedder-policy: require-corp
+  cross-origin-opener-policy: same-origin
+  cross-origin-resource-policy: cross-origin
+tags:
+  - medical
+  - radiology
+  - x-ray
+  - fracture-detection
+  - explainable-ai
+  - grad-cam
+pinned: false
+---
+
+# Fracture detector, in your browser
+
+Drop a limb radiograph on the page: the model runs in your own browser. The film stays on your
+device, the page cannot send it anywhere, and it works without a network once it has been opened.
+Decision support for people who read radiographs; **not a medical device**.
+
+The licences of what the page is made of lie in `licences/`. Version {version}{commit}.
 """
 
 
@@ -181,7 +214,36 @@ def copied_examples(source: Path, folder: Path) -> None:
         raise PublishError(f"{source} is not FracAtlas with a manifest.csv ({error}).") from error
 
 
-def upload(folder: Path, space: str, *, private: bool = False) -> str:
+def assemble_static(folder: Path) -> list[Path]:
+    """Write the page without a server into `folder`, as a static Space; returns the paths within.
+
+    Raises:
+        PublishError: `folder` is not empty, or the page cannot be built.
+    """
+    try:
+        from browser.build import BuildError, build
+        from detector.model.hub import resolve_weights
+        from detector.model.weights import read_weights
+    except ImportError as error:
+        raise PublishError(
+            f"{error.name} is missing: run this in a checkout, after `make browser`."
+        ) from error
+    from demo.about import commit
+    from detector import __version__
+
+    try:
+        build(folder, read_weights(resolve_weights(None)))
+    except BuildError as error:
+        raise PublishError(str(error)) from error
+    at = commit()
+    readme = STATIC_README.format(
+        summary=SUMMARY, version=__version__, commit=f", commit {at}" if at else ""
+    )
+    (folder / "README.md").write_text(readme, encoding="utf-8")
+    return sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+
+
+def upload(folder: Path, space: str, *, private: bool = False, sdk: str = "gradio") -> str:
     """Make the Space hold this folder and nothing else; returns the commit's address.
 
     Raises:
@@ -191,7 +253,7 @@ def upload(folder: Path, space: str, *, private: bool = False) -> str:
 
     api = HfApi()
     api.create_repo(
-        space, repo_type="space", space_sdk="gradio", private=private, exist_ok=True
+        space, repo_type="space", space_sdk=sdk, private=private, exist_ok=True
     )
     done = api.upload_folder(
         repo_id=space, repo_type="space", folder_path=folder, delete_patterns="*",
@@ -209,6 +271,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--space", required=True, metavar="USER/NAME", help="the Space")
     parser.add_argument("--dry-run", action="store_true", help="list the files, upload nothing")
     parser.add_argument("--out", type=Path, metavar="DIR", help="keep the assembled folder here")
+    parser.add_argument("--static", action="store_true",
+                        help="the page without a server: the model in the visitor's browser")
     parser.add_argument("--private", action="store_true", help="make a new Space private")
     parser.add_argument("--examples", type=Path, metavar="DIR",
                         help="FracAtlas with manifest.csv: eight of its test films (CC BY 4.0) go "
@@ -222,9 +286,16 @@ def main(argv: list[str] | None = None) -> int:
     with TemporaryDirectory(prefix="fracture-space-") as temporary:
         folder = chosen.out or Path(temporary)
         try:
+<<<<<<< HEAD
             files = assemble(
                 folder, torch_index=chosen.torch_index, examples=chosen.examples
             )
+=======
+            if chosen.static:
+                files = assemble_static(folder)
+            else:
+                files = assemble(folder, torch_index=chosen.torch_index)
+>>>>>>> 9eea729 (Browser: a static Space, the link to it, and its measurements)
         except (PublishError, OSError) as error:
             parser.error(str(error))
         for file in files:
@@ -237,7 +308,8 @@ def main(argv: list[str] | None = None) -> int:
         from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
         try:
-            print(upload(folder, chosen.space, private=chosen.private))
+            sdk = "static" if chosen.static else "gradio"
+            print(upload(folder, chosen.space, private=chosen.private, sdk=sdk))
         except (HfHubHTTPError, LocalTokenNotFoundError, httpx2.HTTPError, OSError) as error:
             print(f"The Space was not uploaded: {error}", file=sys.stderr)
             return 1

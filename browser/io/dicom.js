@@ -1,7 +1,7 @@
 // DICOM: from the file's bytes to grey levels, with nothing of the patient kept.
 
 import { decodeCompressed, RLE } from './compressed.js';
-import { pixelAspect, wordsOf } from './dicom_words.js';
+import { pixelAspect, pixelSpacing, wordsOf } from './dicom_words.js';
 import { FilmError, say, unreadable, unsupported } from './errors.js';
 import { flatten, fromUint8 } from './grey.js';
 import { BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, readHeader, tags } from './header.js';
@@ -55,6 +55,7 @@ async function readPixels(header, context) {
   };
   const aspect = pixelAspect(header);
   if (aspect !== 1) facts.pixel_aspect = aspect;
+  facts.pixel_spacing = pixelSpacing(header);
   if (photometric === 'PALETTE COLOR') {
     data = coloured(header, data);
     [channels, bits] = [3, 16];

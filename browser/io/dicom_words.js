@@ -38,3 +38,13 @@ export function pixelAspect(header) {
   }
   return 1;
 }
+
+// A pixel's size by the file, { mm: [down, across], kind }, or null: "calibrated" is corrected for
+// magnification, "imager" holds in the detector's plane, "stated" comes without a word of its plane.
+export function pixelSpacing(header) {
+  const [own, imager] = tags.spacings.map((tag) => header.numbers(tag))
+    .map((pair) => (pair.length === 2 && Math.min(...pair) > 0 ? pair : null));
+  if (!own) return imager && { mm: imager, kind: 'imager' };
+  if (imager && own.every((side, i) => side === imager[i])) return { mm: own, kind: 'imager' };
+  return { mm: own, kind: header.has(tags.calibration) || imager ? 'calibrated' : 'stated' };
+}

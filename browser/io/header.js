@@ -20,7 +20,7 @@ export const tags = {
   signed: 'x00280103', padding: 'x00280120', paddingLimit: 'x00280121', center: 'x00281050',
   width: 'x00281051', intercept: 'x00281052', slope: 'x00281053', function: 'x00281056',
   modalityTable: 'x00283000', descriptor: 'x00283002', table: 'x00283006', voiTable: 'x00283010',
-  spacings: ['x00280030', 'x00181164', 'x00182010', 'x00280034'], overlayBit: 'x60000102', floats: 'x7fe00008', doubles: 'x7fe00009', pixels: 'x7fe00010',
+  spacings: ['x00280030', 'x00181164', 'x00182010', 'x00280034'], calibration: 'x00280a02', overlayBit: 'x60000102', floats: 'x7fe00008', doubles: 'x7fe00009', pixels: 'x7fe00010',
   offsets: 'x7fe00001', lengths: 'x7fe00002',
   palette: ['x00281101', 'x00281102', 'x00281103'],
   paletteData: ['x00281201', 'x00281202', 'x00281203'],

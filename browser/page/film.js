@@ -121,6 +121,7 @@ export class FilmTab {
       truth: heat ? example.truth ?? [] : [],
       relative: false, marking: !revealed, mark,
       rule_in, shown_from: calibration.display_threshold,
+      spacing: film.facts.pixel_spacing ?? null, frames: film.facts.frames ?? 1,
       alt: revealed ? describe(reading) : word('hidden'),
     };
   }
