@@ -286,16 +286,12 @@ def main(argv: list[str] | None = None) -> int:
     with TemporaryDirectory(prefix="fracture-space-") as temporary:
         folder = chosen.out or Path(temporary)
         try:
-<<<<<<< HEAD
-            files = assemble(
-                folder, torch_index=chosen.torch_index, examples=chosen.examples
-            )
-=======
             if chosen.static:
                 files = assemble_static(folder)
             else:
-                files = assemble(folder, torch_index=chosen.torch_index)
->>>>>>> 9eea729 (Browser: a static Space, the link to it, and its measurements)
+                files = assemble(
+                    folder, torch_index=chosen.torch_index, examples=chosen.examples
+                )
         except (PublishError, OSError) as error:
             parser.error(str(error))
         for file in files:
