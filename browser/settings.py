@@ -39,7 +39,7 @@ def settings(model: Model, examples: Sequence[Example] = ()) -> dict[str, Any]:
     return {
         "model": {
             "version": model.config.version,
-            "sha256": model.sha256[:12],
+            "sha256": model.digest[:12],
             "trained": str(config["provenance"].get("trained", "")),
         },
         "preprocessing": config["preprocessing"],

@@ -160,6 +160,7 @@ def test_the_pretest_slider_says_what_the_page_with_a_server_says(
 
 def test_the_overlay_is_saved_as_a_picture(page: Page, films: dict[str, Path]):
     read(page, films["broken"])
+    page.click("[data-do=heat]")
     with page.expect_download() as waiting:
         page.click("[data-do=save]")
     image = np.asarray(Image.open(waiting.value.path()).convert("RGB")).astype(int)
