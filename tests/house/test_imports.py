@@ -20,7 +20,7 @@ ALLOWED = {
     "errors": set(),
     "io": {"errors"},
     "model": {"errors", "io"},
-    "engines": {"errors", "model"},
+    "engines": {"errors", "io", "model"},
     "explain": {"errors", "io", "model"},
     "prediction": {"errors", "io", "model", "explain"},
     "report": {"errors", "io", "model", "explain", "prediction"},
