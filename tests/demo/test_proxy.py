@@ -262,7 +262,7 @@ http {{
   access_log /dev/stdout;
   client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
   uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-  client_max_body_size 200m;
+  client_max_body_size 200m; client_body_buffer_size 8m;
   server {{
     listen 127.0.0.1:{port};
     location /radiology/fracture/ {{
