@@ -28,6 +28,7 @@ LINES: dict[str, dict[str, float]] = {
     "Fast 3G": {"latency": 562, "downloadThroughput": 180_000, "uploadThroughput": 84_375},
     "this machine": {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1},
 }
+QUIET = 2  # seconds without a byte: the page is loaded
 DRAWN = "() => document.querySelector('.fv').dataset.empty === 'false'"
 
 
@@ -56,6 +57,7 @@ class Traffic:
     def __init__(self, network: Any) -> None:
         self.urls: dict[str, str] = {}
         self.sizes: dict[str, int] = {}
+        self.last = time.perf_counter()  # when something came
         network.on("Network.requestWillBeSent", self._asked)
         network.on("Network.dataReceived", self._came)
 
@@ -64,6 +66,7 @@ class Traffic:
             self.urls[event["requestId"]] = event["request"]["url"]
 
     def _came(self, event: dict[str, Any]) -> None:
+        self.last = time.perf_counter()
         size = event["encodedDataLength"] or event["dataLength"]
         self.sizes[event["requestId"]] = self.sizes.get(event["requestId"], 0) + size
 
@@ -84,7 +87,8 @@ def visit(browser: Any, address: str, line: dict[str, float], film: Path) -> dic
     tab.goto(address)
     tab.wait_for_selector("#drop input[type=file]", state="attached")
     ready = time.perf_counter()
-    tab.wait_for_load_state("networkidle")
+    while time.perf_counter() - traffic.last < QUIET:  # the page keeps one connection open for good
+        tab.wait_for_timeout(100)
     loaded = {
         "requests": len(traffic.urls), "bytes": traffic.total(),
         "gradio": traffic.total("/assets/") + traffic.total("/static/"), "load": ready - started,
