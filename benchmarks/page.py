@@ -52,7 +52,10 @@ def page() -> Iterator[str]:
 
 
 class Traffic:
-    """What one window asks for: requests, and the bytes of their bodies as they came."""
+    """What one window asks for: requests, and their bytes as they came over the line.
+
+    A stream that has not ended is counted by what it brought; it is not packed.
+    """
 
     def __init__(self, network: Any) -> None:
         self.urls: dict[str, str] = {}
@@ -60,6 +63,7 @@ class Traffic:
         self.last = time.perf_counter()  # when something came
         network.on("Network.requestWillBeSent", self._asked)
         network.on("Network.dataReceived", self._came)
+        network.on("Network.loadingFinished", self._ended)
 
     def _asked(self, event: dict[str, Any]) -> None:
         if not event["request"]["url"].startswith(("data:", "blob:")):
@@ -67,8 +71,11 @@ class Traffic:
 
     def _came(self, event: dict[str, Any]) -> None:
         self.last = time.perf_counter()
-        size = event["encodedDataLength"] or event["dataLength"]
-        self.sizes[event["requestId"]] = self.sizes.get(event["requestId"], 0) + size
+        so_far = self.sizes.get(event["requestId"], 0)
+        self.sizes[event["requestId"]] = so_far + event["dataLength"]
+
+    def _ended(self, event: dict[str, Any]) -> None:
+        self.sizes[event["requestId"]] = int(event["encodedDataLength"])
 
     def total(self, part: str = "") -> int:
         return sum(n for key, n in self.sizes.items() if part in self.urls.get(key, ""))

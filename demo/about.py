@@ -154,8 +154,13 @@ def about_tab(detector: FractureDetector, folder: Path | None) -> None:
             html(f'<table class="fd-table" lang="en"><tbody>{made}</tbody></table>')
         card = model_card(folder)
         if card:
-            with gr.Accordion(t("card"), open=False, elem_id="card"):
-                gr.Markdown(card, sanitize_html=True, elem_id="model-card")
+            with gr.Accordion(t("card"), open=False, elem_id="card") as box:
+                text = gr.Markdown(sanitize_html=True, elem_id="model-card")
+            # It is long, and few open it: it is sent when it is opened.
+            box.expand(
+                lambda: card, None, text, queue=False, show_progress="hidden",
+                api_visibility="private",
+            )  # fmt: skip
 
 
 def figures(metrics: Mapping[str, Any], folder: Path | None) -> str:

@@ -7,6 +7,9 @@ page hands over with the event. ``detector.report.words`` holds the strings.
 
 from __future__ import annotations
 
+import gzip
+import json
+import re
 from functools import cache
 from html import escape
 from typing import Any
@@ -35,15 +38,16 @@ def tag(name: str, key: str, **attributes: str) -> str:
 
 
 def translations() -> gr.I18n:
-    """The page's and the viewer's strings, with each language's direction and mark.
+    """The page's and the viewer's strings in every language: English, and a mark for each other.
 
-    Only what a language has of its own: Gradio and ``page.js`` take the rest from English.
+    ``Spoken`` puts a visitor's own language in place of its mark, so nobody loads all of them.
     """
-    return gr.I18n(**{code: _of_page(code) for code in LANGUAGES})
+    return gr.I18n(**{code: _of_page(code) if code == "en" else {"@": code} for code in LANGUAGES})
 
 
 @cache
 def _of_page(code: str) -> dict[str, Any]:
+    """What a language has of its own; Gradio and ``page.js`` take the rest from English."""
     words = words_in(code)
     facts = {"direction": words["direction"], "machine": words["machine"]}
     strings = {**words["page"], **{f"viewer {k}": v for k, v in words["viewer"].items()}}
@@ -66,44 +70,68 @@ def language_menu() -> str:
     )
 
 
-class Chosen:
-    """ASGI middleware: a page asked for with ``?lang=`` tells the browser so before Gradio starts.
+class Spoken:
+    """ASGI middleware: the page comes with the strings of its visitor's language, and packed.
 
-    Gradio asks the browser alone, before any script that a page may bring.
+    Asked for with ``?lang=`` it also tells the browser so before Gradio starts: Gradio asks the
+    browser alone, before any script that a page may bring.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("lang", [""])[0]
-        code = asked.lower().partition("-")[0]
-        if scope["type"] != "http" or code not in LANGUAGES:
+        if scope["type"] != "http" or scope["method"] != "GET":
             await self.app(scope, receive, send)
             return
-        script = SCRIPT % code.encode()
+        sent = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        asked = _code(query.get("lang", [""])[0])
+        code = asked or _code(sent.get("accept-language", ""))
         started: list[Message] = []
+        parts: list[bytes] = []
 
         async def with_language(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = message.get("headers", [])
-                if any(k.lower() == b"content-type" and b"html" in v for k, v in headers):
+                if any(v.startswith(b"text/html") for k, v in message.get("headers", [])):
                     started.append(message)
                     return
-            elif message["type"] == "http.response.body" and started:
-                body = message["body"].replace(b"<head>", b"<head>" + script, 1)
-                start = started.pop()
+            elif started:
+                parts.append(message.get("body", b""))
+                if message.get("more_body"):
+                    return
+                body = _in_language(b"".join(parts), code, asked)
                 headers = [
-                    (k, v if k.lower() != b"content-length" else str(len(body)).encode())
-                    for k, v in start["headers"]
+                    (k, v) for k, v in started[0]["headers"] if k.lower() != b"content-length"
                 ]
-                await send({**start, "headers": headers})
-                message = {**message, "body": body}
+                encoded = any(k.lower() == b"content-encoding" for k, _ in headers)
+                if "gzip" in sent.get("accept-encoding", "") and not encoded:
+                    body = gzip.compress(body, 6)
+                    headers += [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
+                headers.append((b"content-length", str(len(body)).encode()))
+                await send({**started.pop(), "headers": headers})
+                message = {"type": "http.response.body", "body": body}
             await send(message)
 
         await self.app(scope, receive, with_language)
 
 
-SCRIPT = (
-    b"<script>Object.defineProperty(navigator, 'language', { get: () => '%s' });</script>"
-)
+def _code(tag: str) -> str:
+    """The language of a BCP 47 tag, or the first of a list of them; empty for an unknown one."""
+    code = re.split(r"[-_,;]", tag.strip().lower())[0]
+    return code if code in LANGUAGES else ""
+
+
+def _in_language(page: bytes, code: str, asked: str) -> bytes:
+    def strings(mark: re.Match[bytes]) -> bytes:
+        if mark[1].decode() != code:
+            return b"{}"
+        text = json.dumps(_of_page(code), ensure_ascii=False)
+        return text.replace("<", "\\u003c").encode()
+
+    page = MARK.sub(strings, page)
+    return page.replace(b"<head>", b"<head>" + SCRIPT % asked.encode(), 1) if asked else page
+
+
+MARK = re.compile(rb'\{"@": ?"(\w+)"\}')
+SCRIPT = b"<script>Object.defineProperty(navigator, 'language', { get: () => '%s' });</script>"

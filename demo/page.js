@@ -10,7 +10,7 @@ window.fd = (() => {
 
   // Language ----------------------------------------------------------------------------------
 
-  // `demo.language.Chosen` sets what `?lang=` asks for before Gradio starts. A choice is kept.
+  // `demo.language.Spoken` sets what `?lang=` asks for before Gradio starts. A choice is kept.
   const chosen = kept('language');
   if (chosen && !query.has('lang') && !navigator.language.startsWith(chosen)) {
     query.set('lang', chosen);
@@ -21,7 +21,7 @@ window.fd = (() => {
   function load() {
     const all = (window.gradio_config && window.gradio_config.i18n_translations) || {};
     const code = navigator.language.toLowerCase().split('-')[0];
-    fd.language = all[code] ? code : 'en';
+    fd.language = (all[code] || {})['fd direction'] ? code : 'en';
     strings = all[fd.language] || {};
     english = all.en || {};
     const root = document.documentElement;

@@ -14,7 +14,7 @@ from demo.api import add_api
 from demo.examples import Example
 from demo.film import FilmTab
 from demo.gradio_patches import STATES, drop_idle, patch
-from demo.language import Chosen, t, translations
+from demo.language import Spoken, t, translations
 from demo.reader import Reader
 from demo.server import CACHE, MAX_FILE, MAX_WAITING, Guard
 from demo.study import StudyTab
@@ -67,7 +67,7 @@ def launch_settings(names: Sequence[str] = ()) -> dict[str, Any]:
         "theme": theme(),
         "i18n": translations(),
         "head": HEAD,
-        "app_kwargs": {"middleware": [Middleware(Guard, names=names), Middleware(Chosen)]},
+        "app_kwargs": {"middleware": [Middleware(Guard, names=names), Middleware(Spoken)]},
         "max_file_size": MAX_FILE,
         "state_session_capacity": STATES,
         "footer_links": ["api"],

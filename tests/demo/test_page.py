@@ -416,6 +416,8 @@ def test_about_says_what_it_is_and_the_footer_which_version(page, detector):
     page.get_by_text("How the probability is made").wait_for()
     body = page.locator("body").inner_text()
     assert "'DICOM objects' copies the patient data" in " ".join(body.split())
+    page.locator("#card button").first.click()
+    page.locator("#model-card h1, #model-card h2").first.wait_for()
     assert detector.model.digest[:12] in body
 
 
