@@ -136,11 +136,7 @@ def fit(
     heads = fit_heads(ood, home, data.whole[known], held_out[at_home].embeddings,
                       config.calibration, unseen, labelled)
     if unseen is None and points is not None and points.familiarity is not None:
-        taken = points.familiarity
-        heads = replace(heads, familiarity=replace(
-            heads.familiarity, rule_out=taken.rule_out,
-            rule_in=max(taken.rule_in, config.calibration.rule_in),
-        ))
+        heads = replace(heads, familiarity=_taken_points(heads.familiarity, points, model))
     whole = FilmReadings(home, np.zeros(len(home)), data.whole[known])
     facts = {
         "heads_fitted": f"{datetime.now(UTC):%Y-%m-%d}",
@@ -165,6 +161,16 @@ def fit(
             heads.anatomy, held_out.records, held_out.embeddings
         )
     return heads, (ood.zero, ood.threshold), facts, figures
+
+
+def _taken_points(
+    fitted: FamiliarityModel, points: Model, model: Model
+) -> FamiliarityModel:
+    """The operating points of other weights, where they are not those weights' usual ones."""
+    usual, theirs, taken = model.config.calibration, points.config.calibration, points.familiarity
+    rule_out = usual.rule_out if taken.rule_out == theirs.rule_out else taken.rule_out
+    rule_in = usual.rule_in if taken.rule_in == theirs.rule_in else taken.rule_in
+    return replace(fitted, rule_out=rule_out, rule_in=max(rule_in, usual.rule_in))
 
 
 def read(
