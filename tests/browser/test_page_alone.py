@@ -373,8 +373,7 @@ def test_it_works_in_a_frame_of_another_site(
         page.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390, 320])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark"), (320, "light")])
 def test_it_fits_and_axe_finds_nothing(
     page: Page, films: dict[str, Path], axe: str, scheme: str, width: int
 ):
