@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from demo.own_folder import own_folder
+from demo.upload_deletion import own_folder
 from detector.cli.options import UsageError, add_model_options, load_detector
 
 logger = logging.getLogger("demo")

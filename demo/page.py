@@ -16,9 +16,10 @@ from demo.film import FilmTab
 from demo.gradio_patches import STATES, drop_idle, patch
 from demo.language import Spoken, t, translations
 from demo.reader import Reader
-from demo.server import CACHE, MAX_FILE, MAX_WAITING, Guard
+from demo.server import MAX_FILE, MAX_WAITING, Guard
 from demo.study import StudyTab
 from demo.theme import asset, html, theme
+from demo.upload_deletion import DELETION
 from demo.viewer import viewer_asset
 from demo.worklist import WorklistTab
 from detector import FractureDetector
@@ -37,7 +38,7 @@ def build_page(
     """The whole page around one model; `card_folder` holds the model card, if there is one."""
     reader = Reader(detector)
     with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=CACHE, fill_width=True
+        title=TITLE, analytics_enabled=False, delete_cache=DELETION, fill_width=True
     ) as page:
         language = gr.Textbox("en", visible=False)
         page.load(None, None, language, js="() => fd.language")

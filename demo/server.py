@@ -19,7 +19,6 @@ from demo.visitors import Guesses, Hosts, visitor_of
 
 MAX_WAITING = 64
 MAX_FILE = "200mb"  # of one upload; the same as `detector.io.limits.Limits.max_bytes`
-CACHE = (60, 900)  # every minute, uploads older than a quarter of an hour are deleted
 BUSY = "The page is busy: all places in the queue are taken. Wait a few seconds and try again."
 WRONG = "Too many wrong passwords. Wait {seconds} seconds, then try again."
 

@@ -32,7 +32,7 @@ from detector.model.weights import Model, WeightsError, read_weights
 from detector.prediction import Prediction
 
 if TYPE_CHECKING:
-    from detector.explain.cam import Explainers
+    from detector.explain.other_methods import Explainers
 
 logger = logging.getLogger(__name__)
 
@@ -205,7 +205,7 @@ class FractureDetector:
         """Made when first asked for: they need the network in PyTorch."""
         with self._making:
             if self._explainers is None:
-                from detector.explain.cam import Explainers
+                from detector.explain.other_methods import Explainers
 
                 self._explainers = Explainers(self.model.network)
             return self._explainers

@@ -1,7 +1,7 @@
 """The explanations by name.
 
 The default comes with the verdict (``grad_cam``). The others need PyTorch and pytorch-grad-cam,
-which are slow to import; ``cam`` imports them when one of these methods is first asked for.
+which are slow to import; ``other_methods`` imports them when the first of these is asked for.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from detector.errors import (
 )
 from detector.io.codecs import decode_compressed, syntax_name
 from detector.io.dicom_header import OVERLAY_BIT, read_header
-from detector.io.dicom_intensity import eight_bits, grey_levels, numbers
+from detector.io.dicom_intensity import LUT_SHAPES, eight_bits, grey_levels, is_inverted, numbers
 from detector.io.dicom_words import is_child, words
 from detector.io.intensity import from_uint8
 from detector.io.limits import Limits
@@ -44,7 +44,6 @@ _SPACINGS = (
     "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"
 )  # fmt: skip
 # Presentation LUT shape -> the photometric interpretation that it goes with (PS3.3, C.8.11.1).
-_SHAPES = {"IDENTITY": "MONOCHROME2", "INVERSE": "MONOCHROME1"}
 
 
 def read_dicom(data: bytes, limits: Limits, frame: int | None = None) -> Decoded:
@@ -137,7 +136,7 @@ def _read_pixels(dataset: Dataset, stored_as: UID, limits: Limits, frame: int | 
         grey, facts["colourfulness"] = flatten(eight_bits(stored, bits), warnings)
         return from_uint8(grey), facts, warnings
     stored = _used_bits(stored, dataset)
-    pixels, window, more = grey_levels(stored, dataset, _is_inverted(dataset, photometric))
+    pixels, window, more = grey_levels(stored, dataset, is_inverted(dataset, photometric))
     return pixels, facts | window, [*warnings, *more, *_contradictions(dataset, photometric)]
 
 
@@ -171,18 +170,11 @@ def _used_bits(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     return (stored << up) >> (8 * stored.dtype.itemsize - bits)
 
 
-def _is_inverted(dataset: Dataset, photometric: str) -> bool:
-    """Whether low values are bright. The shape of the presentation LUT, the last step before the
-    eye, decides where there is one (PS3.3, C.11.6), as in dcmtk and Weasis."""
-    shape = dataset.get("PresentationLUTShape")
-    return shape == "INVERSE" if shape in _SHAPES else photometric == "MONOCHROME1"
-
-
 def _contradictions(dataset: Dataset, photometric: str) -> list[str]:
     """What the header asks of whoever shows the film, and a reader should know."""
     said = []
-    usual = _SHAPES.get(dataset.get("PresentationLUTShape"), photometric)
-    if photometric in _SHAPES.values() and usual != photometric:
+    usual = LUT_SHAPES.get(dataset.get("PresentationLUTShape"), photometric)
+    if photometric in LUT_SHAPES.values() and usual != photometric:
         said.append(
             "The header contradicts itself about which grey levels are bright. Look whether bone "
             "is bright."

@@ -24,6 +24,9 @@ LEAST_SPREAD = 0.1
 
 Mapping = tuple[np.ndarray, dict[str, Any]]  # grey level per table entry; what made it
 
+# Presentation LUT Shape and the photometric interpretation that says the same.
+LUT_SHAPES = {"IDENTITY": "MONOCHROME2", "INVERSE": "MONOCHROME1"}
+
 
 def numbers(dataset: Dataset, keyword: str | int) -> list[float]:
     """The finite numbers of an element; none when it is absent or damaged."""
@@ -33,6 +36,13 @@ def numbers(dataset: Dataset, keyword: str | int) -> list[float]:
         return [float(v) for v in values if v not in (None, "") and math.isfinite(float(v))]
     except Exception:
         return []
+
+
+def is_inverted(dataset: Dataset, photometric: str) -> bool:
+    """Whether low values are bright. The shape of the presentation LUT, the last step before the
+    eye, decides where there is one (PS3.3, C.11.6), as in dcmtk and Weasis."""
+    shape = dataset.get("PresentationLUTShape")
+    return shape == "INVERSE" if shape in LUT_SHAPES else photometric == "MONOCHROME1"
 
 
 def grey_levels(

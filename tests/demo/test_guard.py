@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from demo import own_folder as own
 from demo import upload_budget
+from demo import upload_deletion as own
 from demo.__main__ import address, parse
 from demo.gradio_patches import LOG_FORMAT, WithoutMessages
 from demo.server import Guard

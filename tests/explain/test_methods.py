@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from detector.explain.cam import Explainers, cam_of_features
 from detector.explain.grad_cam import grad_cam
 from detector.explain.methods import DEFAULT, METHODS, method_name
+from detector.explain.other_methods import Explainers, cam_of_features
 from detector.model.letterbox import Letterbox
 from detector.predictor import FractureDetector
 from tests.support.tiny import tiny_model, tiny_network
@@ -176,7 +176,7 @@ def test_progress_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_the_library_is_imported_only_when_used() -> None:
     code = (
-        "import sys; import detector.predictor, detector.explain.cam; "
+        "import sys; import detector.predictor, detector.explain.other_methods; "
         "sys.exit('pytorch_grad_cam' in sys.modules or 'matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""A folder for one run of the page: uploads and examples, gone with it however it ends."""
+"""Uploads are deleted: each after a quarter of an hour, all with the run, however that ends."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 PREFIX = "fracture-page-"
+DELETION = 60, 900  # seconds: how often Gradio looks, and the age at which an upload goes
 
 
 @contextmanager
