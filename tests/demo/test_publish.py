@@ -22,6 +22,7 @@ from packaging.utils import canonicalize_name
 
 from demo import publish
 from detector.model.calibration import Decision
+from detector.model.config import digest_of
 from detector.phantom import random_phantom
 from tests.support.hub_stand_in import hub_stand_in
 
@@ -113,6 +114,7 @@ def test_it_starts_as_a_space_does_and_reads_a_film(space, tmp_path):
     # The folder's own model must answer, not the checkout's.
     config = json.loads((home / "weights" / "config.json").read_text())
     config["version"] = "of the space"
+    config["digest"] = digest_of(config)
     (home / "weights" / "config.json").write_text(json.dumps(config))
     film = tmp_path / "synthetic.png"
     cv2.imwrite(str(film), (random_phantom(7, fractured=True).pixels * 255).astype(np.uint8))
