@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.demo.test_page import colour, drop, films, page, settle  # noqa: F401 -- fixtures
+from tests.demo.test_page import colour
 from tests.support import odd_films
+from tests.support.page_browser import drop, settle
 from tests.support.page_server import save_film
 
 SHOWN = "() => document.querySelector('.fv').dataset.heat === 'true'"
@@ -17,12 +18,12 @@ BOX = "() => { const b = document.querySelector('.fv-canvas').getBoundingClientR
       " return [b.left, b.top, b.width, b.height]; }"
 
 
-def hud(page) -> str:  # noqa: F811
+def hud(page) -> str:
     settle(page)
     return page.locator(".fv-hud").inner_text()
 
 
-def drag(page, button: str, dx: float, dy: float) -> None:  # noqa: F811
+def drag(page, button: str, dx: float, dy: float) -> None:
     left, top, width, height = page.evaluate(BOX)
     page.mouse.move(left + width / 2, top + height / 2)
     page.mouse.down(button=button)
@@ -30,7 +31,7 @@ def drag(page, button: str, dx: float, dy: float) -> None:  # noqa: F811
     page.mouse.up(button=button)
 
 
-def test_boxes_come_first_heat_on_demand_and_one_key_takes_both_away(page, detector, films):  # noqa: F811
+def test_boxes_come_first_heat_on_demand_and_one_key_takes_both_away(page, detector, films):
     prediction = detector.predict(films[0])
     hottest = np.unravel_index(prediction.heatmap.argmax(), prediction.heatmap.shape)
     spot = hottest[1], hottest[0]
@@ -49,7 +50,7 @@ def test_boxes_come_first_heat_on_demand_and_one_key_takes_both_away(page, detec
     assert np.ptp(colour(page, spot, prediction)) == 0
 
 
-def test_the_mouse_does_what_radiologists_hands_know(page, films):  # noqa: F811
+def test_the_mouse_does_what_radiologists_hands_know(page, films):
     drop(page, films[0])
     page.wait_for_function(SHOWN)
     before = hud(page)
@@ -71,7 +72,7 @@ def test_the_mouse_does_what_radiologists_hands_know(page, films):  # noqa: F811
     assert page.locator(".fv-help").is_visible()
 
 
-def quarters(page) -> list[int]:  # noqa: F811
+def quarters(page) -> list[int]:
     """Grey level in the middle of each quarter of the film: top left, top right, and below."""
     settle(page)
     return page.evaluate(
@@ -83,7 +84,7 @@ def quarters(page) -> list[int]:  # noqa: F811
     )
 
 
-def test_r_turns_h_and_v_flip_and_space_undoes_them(page, tmp_path: Path):  # noqa: F811
+def test_r_turns_h_and_v_flip_and_space_undoes_them(page, tmp_path: Path):
     pixels = np.kron([[0.9, 0.1], [0.35, 0.6]], np.ones((200, 200)))
     pixels += np.random.default_rng(0).normal(0, 0.02, pixels.shape)
     drop(page, save_film(np.clip(pixels, 0, 1), tmp_path / "quarters.png"))
@@ -106,7 +107,7 @@ def test_r_turns_h_and_v_flip_and_space_undoes_them(page, tmp_path: Path):  # no
      ({"ImagerPixelSpacing": [0.2, 0.2]}, "mm (in the detector's plane)"), ({}, "px")],
 )
 def test_a_ruler_measures_millimetres_only_where_the_file_says_its_spacing(
-    page, elements, says  # noqa: F811
+    page, elements, says
 ):
     levels = odd_films.grey(400, 300, top=4095)
     data = odd_films.dicom(levels, BitsStored=12, **elements)
