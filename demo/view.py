@@ -19,7 +19,7 @@ import numpy as np
 from demo.packed_film import packed
 from detector import Prediction
 from detector.explain.heatmap import Heat
-from detector.explain.overlay import colour_table, overlay, to_grey8
+from detector.explain.overlay import colour_table, overlay, square_pixels, to_grey8
 from detector.model.calibration import Calibration
 
 HEAT_SIDE = 1024  # longest side of the heat map that is sent; it is smooth, and drawn smoothly
@@ -51,6 +51,7 @@ def picture(prediction: Prediction, side: int, *, with_heat: bool = True) -> str
     image = grey
     if with_heat:  # painted on the small film: a large one is not enlarged threefold for it
         image = overlay(grey, on_small(prediction.heat, *grey.shape), prediction.calibration)
+    image = square_pixels(image, prediction.film.aspect)
     return data_uri(image, "jpg", (cv2.IMWRITE_JPEG_QUALITY, THUMB_QUALITY))
 
 
@@ -97,6 +98,7 @@ def viewer_message(
         "id": film_id,
         "width": prediction.film.width,
         "height": prediction.film.height,
+        "aspect": prediction.film.aspect,
         "deep": kept.deep,
         "film": film,
         "heat": None,

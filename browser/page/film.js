@@ -115,6 +115,7 @@ export class FilmTab {
     const { data: values, height, width } = reading.heat;
     return {
       id, deep, film: layer, width: film.width, height: film.height,
+      aspect: film.facts.pixel_aspect ?? 1,
       heat: heat ? { values, height, width } : null,
       table: heat ? this.#settings.table_text : null,
       regions: heat ? reading.regions : [],

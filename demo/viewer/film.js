@@ -9,7 +9,7 @@ const inputs = {};
 root.querySelectorAll('[data-set]').forEach((node) => { inputs[node.dataset.set] = node; });
 
 const view = {
-  film: null, deep: false, iw: 0, ih: 0, w: 1, h: 1,
+  film: null, deep: false, iw: 0, ih: 0, w: 1, h: 1, aspect: 1,
   heat: null, hw: 0, hh: 0, table: null, ruleIn: 1,
   regions: [], truth: [], mark: null, cross: null, marking: false, chosen: -1,
   opacity: 0.55, threshold: 0.1, split: 0, level: 0.5, width: 1, invert: false,
@@ -80,7 +80,7 @@ async function load(message) {
   if (turn !== view.loads) return; // a newer film came while this one was decoded
   Object.assign(view, {
     id: data.id, film: film.values, deep: data.deep, iw: film.width, ih: film.height,
-    w: data.width, h: data.height, regions: data.regions, truth: data.truth,
+    w: data.width, h: data.height, aspect: data.aspect, regions: data.regions, truth: data.truth,
     mark: data.mark, marking: data.marking, relative: data.relative, ruleIn: data.rule_in,
     table: data.table ? bytes(data.table) : null, chosen: -1,
     spacing: data.spacing, frames: data.frames,

@@ -31,7 +31,7 @@ function showRegion(index) {
   if (!view.regions[index]) return;
   const region = seenBox(view.regions[index]);
   view.chosen = index;
-  const room = 5 * Math.max(region.width, region.height, 0.05 * Math.max(view.w, view.h));
+  const room = 5 * Math.max(region.width, region.height, 0.05 * Math.max(...seenSize()));
   view.zoom = Math.min(canvas.clientWidth, canvas.clientHeight) / room;
   view.x = canvas.clientWidth / 2 - (region.x + region.width / 2) * view.zoom;
   view.y = canvas.clientHeight / 2 - (region.y + region.height / 2) * view.zoom;

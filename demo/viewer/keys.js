@@ -3,7 +3,7 @@
 function save() {
   const layer = document.createElement('canvas');
   [layer.width, layer.height] = seenSize();
-  compose(layer.getContext('2d'), Math.max(1, Math.max(view.w, view.h) / 900), false);
+  compose(layer.getContext('2d'), Math.max(1, Math.max(...seenSize()) / 900), false);
   layer.toBlob((blob) => {
     if (!blob) return window.alert('This browser cannot save so large a picture.');
     const link = document.createElement('a');
@@ -72,7 +72,7 @@ canvas.addEventListener('keydown', (event) => {
     const step = (event.shiftKey ? 40 : 8) / view.zoom;
     view.cross = [
       Math.max(0, Math.min(view.w, view.cross[0] + step * arrow[0])),
-      Math.max(0, Math.min(view.h, view.cross[1] + step * arrow[1])),
+      Math.max(0, Math.min(view.h, view.cross[1] + (step * arrow[1]) / view.aspect)),
     ];
   } else if (arrow) {
     view.fitted = false;

@@ -1,14 +1,19 @@
 // Measuring: lengths and angles -----------------------------------------------------------------
-// A length is in millimetres only where the file says how large a pixel is; else it is in pixels.
+// A length is in millimetres only where the file says how large a pixel is; else it is in pixels, in
+// widths of one where they are not square.
+
+function pixelSize() {
+  return view.spacing?.mm ?? [view.aspect, 1];
+}
 
 function lengthOf([ax, ay], [bx, by]) {
-  const [down, across] = view.spacing?.mm ?? [1, 1];
+  const [down, across] = pixelSize();
   return Math.hypot((bx - ax) * across, (by - ay) * down);
 }
 
 function measureText({ points }) {
   if (points.length === 3) {
-    const [a, b, c] = points, [down, across] = view.spacing?.mm ?? [1, 1];
+    const [a, b, c] = points, [down, across] = pixelSize();
     const arm = ([x, y]) => [(x - b[0]) * across, (y - b[1]) * down];
     const [[ux, uy], [vx, vy]] = [arm(a), arm(c)];
     const radians = Math.abs(Math.atan2(ux * vy - uy * vx, ux * vx + uy * vy));

@@ -1,18 +1,20 @@
 // Orientation: quarter turns and flips -----------------------------------------------------------
 // Boxes, marks and measures stay in film pixels. On the screen the film lies turned by quarter turns
-// after a flip; `seen` coordinates are those of the film as it lies there.
+// after a flip, a pixel as high as `aspect` times its width; `seen` coordinates are those of the film
+// as it lies there: square, one to a pixel's width.
 
 function seenSize() {
-  return view.turn % 2 ? [view.h, view.w] : [view.w, view.h];
+  const high = view.h * view.aspect;
+  return view.turn % 2 ? [high, view.w] : [view.w, high];
 }
 
 // The matrix [a, b, c, d, e, f] from film to seen coordinates, as a canvas takes it.
 function orientation() {
-  const { w, h, turn, flip } = view;
+  const { w, h, turn, flip, aspect } = view;
   const matrix = new DOMMatrix();
   matrix.translateSelf(seenSize()[0] / 2, seenSize()[1] / 2);
   matrix.rotateSelf(90 * turn);
-  matrix.scaleSelf(flip ? -1 : 1, 1);
+  matrix.scaleSelf(flip ? -1 : 1, aspect);
   matrix.translateSelf(-w / 2, -h / 2);
   return matrix;
 }

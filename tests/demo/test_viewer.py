@@ -121,3 +121,30 @@ def test_a_ruler_measures_millimetres_only_where_the_file_says_its_spacing(
     expected = pixels * 0.2 if "mm" in says else pixels
     assert text.endswith(says)
     assert float(text.split()[0]) == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_pixels_that_are_not_square_are_drawn_so(page, turned):
+    elements = {"PixelAspectRatio": ["2", "1"], "PixelSpacing": [0.4, 0.2]}
+    data = odd_films.dicom(odd_films.grey(100, 400, top=4095), BitsStored=12, **elements)
+    drop(page, {"name": "film.dcm", "mimeType": "application/dicom", "buffer": data})
+    page.wait_for_function(DRAWN)
+    if turned:
+        page.locator(".fv-canvas").focus()
+        page.keyboard.press("r")
+    zoom = float(hud(page).split()[0]) / 100
+    width, height = page.evaluate(
+        """() => { const c = document.querySelector('.fv-canvas'), x = c.getContext('2d');
+          const lit = (line) => { const d = x.getImageData(...line).data; let n = 0;
+            for (let i = 0; i < d.length; i += 4) n += d[i] === d[i + 2];
+            return n; };
+          return [lit([0, Math.round(c.height / 2) + 60, c.width, 1]),
+                  lit([Math.round(c.width / 2) + 60, 0, 1, c.height])]; }"""
+    )
+    sides = (200, 400) if turned else (400, 200)  # the stage itself is not grey
+    assert (width, height) == pytest.approx([zoom * side for side in sides], abs=3)
+    page.get_by_role("button", name="Ruler", exact=True).click()
+    for dx, dy in ((100, 0), (0, 100)):  # the same length whichever way it is drawn
+        drag(page, "left", dx, dy)
+        text = page.locator("#fv-alt").inner_text()
+        assert float(text.split()[0]) == pytest.approx(100 / zoom * 0.2, rel=0.02)
