@@ -257,14 +257,21 @@ def regions_list(prediction: Prediction, words: Words = ENGLISH) -> str:
 
 
 def where(region: Region, prediction: Prediction, words: Words = ENGLISH) -> str:
-    """Where a region lies, in words: "upper left of image", "centre"."""
+    """Where a region lies, in words: "Upper left of image (wrist or hand)".
+
+    The part of the body stands there where the film's anatomy is named: on a familiar film only.
+    """
     x = (region.x + region.width / 2) / prediction.film.width
     y = (region.y + region.height / 2) / prediction.film.height
     row, column = min(2, int(3 * y)), min(2, int(3 * x))
-    if row == column == 1:
-        return words["centre"][:1].upper() + words["centre"][1:]
-    said = words.say("of the film", down=words["down"][row], across=words["across"][column])
-    return said[:1].upper() + said[1:]
+    said = words["centre"]
+    if not row == column == 1:
+        said = words.say("of the film", down=words["down"][row], across=words["across"][column])
+    said = said[:1].upper() + said[1:]
+    part = prediction.anatomy and prediction.anatomy.region
+    if not part:
+        return said
+    return words.say("of a part", where=said, part=words["parts"].get(part, part))
 
 
 def describe(prediction: Prediction, words: Words = ENGLISH) -> str:

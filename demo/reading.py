@@ -103,4 +103,5 @@ def where_marked(reading: Reading, words: Words = ENGLISH) -> str:
     nearest = min(range(len(distances)), key=distances.__getitem__)
     if distances[nearest] <= slack:
         return words.say("mark at", number=nearest + 1)
-    return words.say("mark elsewhere", where=where(regions[0], prediction, words).lower())
+    strongest = where(regions[0], prediction, words)
+    return words.say("mark elsewhere", where=strongest[:1].lower() + strongest[1:])

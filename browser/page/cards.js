@@ -142,13 +142,15 @@ function regionsList(reading) {
 
 const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 
-// Where a region lies, in words: "Upper left of image".
-export function where(region, { width, height }) {
+// Where a region lies, in words: "Upper left of image (wrist or hand)", the part where it is named.
+export function where(region, { width, height, anatomy }) {
   const third = (at, side) => Math.min(2, Math.floor((3 * at) / side));
   const row = third(region.y + region.height / 2, height);
   const column = third(region.x + region.width / 2, width);
-  if (row === 1 && column === 1) return capital(word('centre'));
-  return capital(say('of the film', { down: word('down')[row], across: word('across')[column] }));
+  const place = capital(row === 1 && column === 1 ? word('centre')
+    : say('of the film', { down: word('down')[row], across: word('across')[column] }));
+  const part = anatomy?.region;
+  return part ? say('of a part', { where: place, part: word('parts')[part] ?? part }) : place;
 }
 
 // The picture in words, for those who cannot see it.
@@ -185,7 +187,8 @@ function whereMarked(reading, [x, y]) {
   if (distances[nearest] <= NEAR * Math.max(reading.width, reading.height)) {
     return say('mark at', { number: nearest + 1 });
   }
-  return say('mark elsewhere', { where: where(reading.regions[0], reading).toLowerCase() });
+  const strongest = where(reading.regions[0], reading);
+  return say('mark elsewhere', { where: strongest.slice(0, 1).toLowerCase() + strongest.slice(1) });
 }
 
 // The film's likelihood ratio applied to the reader's own pre-test probability in percent. Where the

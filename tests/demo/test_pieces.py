@@ -33,9 +33,10 @@ from detector import FractureDetector, Prediction, RadiographError, Region, Scop
 from detector.explain.heatmap import Heat
 from detector.explain.overlay import colour_table
 from detector.io.radiograph import load_radiograph
+from detector.model.anatomy import Anatomy
 from detector.model.calibration import Calibration, Decision, Logistic
 from detector.model.letterbox import Letterbox
-from detector.report.words import ENGLISH
+from detector.report.words import ENGLISH, LANGUAGES, words_in
 
 CALIBRATION = Calibration(Logistic(1, 0), Logistic(1, 0), 0.1, 0.6, 1.5, 0.2)
 REGION = Region(10, 20, 30, 20, 0.7)
@@ -220,6 +221,20 @@ def test_places_are_named_by_thirds():
     assert cards.where(Region(30, 46, 4, 4, 1), prediction) == "Centre"
     assert cards.where(Region(60, 46, 4, 4, 1), prediction) == "Middle right of image"
     assert "Upper middle" in cards.describe(prediction)
+
+
+def test_a_region_is_told_with_the_part_of_the_body_where_that_is_named(detector):
+    named = reading_of(anatomy=Anatomy("wrist or hand", 0.9))
+    assert "Upper middle of image (wrist or hand)" in words(cards.regions_list(named))
+    assert "(wrist or hand)" in cards.describe(named)
+    unsure = reading_of(anatomy=Anatomy(None, 0.7))
+    assert "(" not in cards.where(REGION, unsure)
+    elsewhere = Reading(named, SOURCE).marked(60, 90)
+    assert "upper middle of image (wrist or hand)" in words(agreement(elsewhere))
+    german = agreement(elsewhere, words_in("de"))
+    assert "oben mittig im Bild (Handgelenk oder Hand)" in words(german)
+    for language in LANGUAGES:  # each part that the shipped head can name
+        assert set(detector.config.heads["anatomy"]["regions"]) <= set(words_in(language)["parts"])
 
 
 @pytest.mark.parametrize(
