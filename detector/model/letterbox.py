@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 MULTIPLE = 32
+_BAND = 64  # rows multiplied at a time: what is in double precision stays in the cache
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,15 @@ class Letterbox:
         step_x = values.shape[1] / self.canvas[1] * self.scale[1]
         x = (np.arange(-(-self.width // step)) + 0.5) * (step * step_x) - 0.5
         y = (np.arange(-(-self.height // step)) + 0.5) * (step * step_y) - 0.5
-        # Two small dense matrices: multiplied by BLAS they beat gathering sixteen cells a pixel.
-        left_matrix = _cubic(y, values.shape[0])
-        right_matrix = _cubic(x, values.shape[1])
-        return (left_matrix @ np.asarray(values, np.float32)) @ right_matrix.T
+        # Two small dense matrices: multiplied by BLAS they beat gathering sixteen cells a pixel. Its
+        # order of summation depends on the number of threads, so it sums in double precision: what
+        # differs then is lost in the rounding to single precision.
+        rows = _cubic(y, values.shape[0]) @ np.asarray(values, np.float64)
+        columns = np.ascontiguousarray(_cubic(x, values.shape[1]).T, np.float64)
+        out = np.empty((len(y), len(x)), np.float32)
+        for top in range(0, len(y), _BAND):
+            out[top : top + _BAND] = rows[top : top + _BAND] @ columns
+        return out
 
     def box_to_canvas(self, box: np.ndarray) -> np.ndarray:
         """Boxes (..., 4) as x, y, width, height: film pixels -> canvas pixels."""
