@@ -125,6 +125,10 @@ class FilmTab:
                         self.post = html(elem_id="post-test")
                         with gr.Accordion(t("how"), open=False, elem_id="formula"):
                             gr.Markdown(t("formula"))
+                    self.findings = html(
+                        "", html_template=asset("verdicts.html"), js_on_load=asset("verdicts.js"),
+                        elem_id="verdicts",
+                    )
                     with gr.Accordion(t("report"), open=False, elem_id="report"):
                         gr.Markdown(t("report info"))
                         self.patient = gr.Textbox(label=t("patient"), max_length=120)
@@ -142,9 +146,9 @@ class FilmTab:
         self.typed = [self.patient, self.question, self.conclusion]
         self.shown = [
             self.reading, self.viewer, self.headline, self.verdict, self.own, self.agreed,
-            self.after, self.post, self.answer, self.frame_row, self.pending, self.drop,
-            self.method_row, self.method, self.objects.box, self.report_error, self.objects.error,
-            *self.typed,
+            self.after, self.post, self.findings, self.answer, self.frame_row, self.pending,
+            self.drop, self.method_row, self.method, self.objects.box, self.report_error,
+            self.objects.error, *self.typed,
         ]  # fmt: skip
         # "multiple": a film asked for while another is being read is read too, and is the one shown
         on = {"show_progress": "hidden", "trigger_mode": "multiple", **MODEL}
@@ -205,6 +209,7 @@ class FilmTab:
             self.agreed: gr.update(value=told, visible=bool(told)),
             self.after: gr.update(visible=reading.revealed),
             self.post: post_test(prediction, before, self.metrics, words) if after else "",
+            self.findings: reading.findings(words),
             self.answer: gr.update(value=reading.own, choices=choices(words)),
             self.frame_row: gr.update(visible=pending is not None),
             self.pending: pending,
@@ -229,6 +234,7 @@ class FilmTab:
         answer = {
             self.reading: None, self.viewer: "", self.headline: asked(asked_as, card),
             self.verdict: "", self.agreed: gr.update(value="", **HIDDEN), self.post: "",
+            self.findings: "",
             self.answer: None, self.frame_row: gr.update(visible=pending is not None),
             self.pending: pending, self.drop: None, self.method: DEFAULT,
             **dict.fromkeys(boxes, hidden), **dict.fromkeys(self.typed, ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from html import escape
 from secrets import token_hex
@@ -57,6 +58,27 @@ class Reading:
             truth=self.truth if self.revealed else (),
             alt=describe(self.prediction, words) if self.revealed else words["hidden"],
         )
+
+    def findings(self, words: Words = ENGLISH) -> str:
+        """The message of what a reader can agree with: the verdict on the film, and each region.
+
+        JSON, without the film's name: its file's sha256 stands for it. Empty before the reveal.
+        """
+        if not self.revealed:
+            return ""
+        said, page = self.prediction.to_dict(), words["page"]
+        whole = page["verdict film"].format(decision=words.heading(said["decision"]))
+        places = [where(region, self.prediction, words) for region in self.prediction.regions]
+        regions = [
+            {"finding": f"region {n}", "said": f"{n}: {place}", **box}
+            for n, (place, box) in enumerate(zip(places, said["regions"], strict=True), 1)
+        ]
+        return json.dumps({
+            "sha256": self.source.sha256, "frame": self.source.frame,
+            "model_version": said["model"]["version"], "model_sha256": said["model"]["sha256"],
+            "decision": said["decision"], "probability": said["probability"],
+            "findings": [{"finding": "film", "said": whole}, *regions],
+        })  # fmt: skip
 
     def marked(self, x: float, y: float) -> Reading:
         """With the reader's mark moved; a mark says that there is something."""
