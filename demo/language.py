@@ -12,6 +12,7 @@ import json
 import re
 from functools import cache
 from html import escape
+from itertools import chain, repeat
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -129,9 +130,24 @@ def _in_language(page: bytes, code: str, asked: str) -> bytes:
         text = json.dumps(_of_page(code), ensure_ascii=False)
         return text.replace("<", "\\u003c").encode()
 
-    page = MARK.sub(strings, page)
+    cards = chain([_share_card(code)], repeat(b""))
+    page = SHARED.sub(lambda _: next(cards), MARK.sub(strings, page))
     return page.replace(b"<head>", b"<head>" + SCRIPT % asked.encode(), 1) if asked else page
 
 
+def _share_card(code: str) -> bytes:
+    """What a message or a social network shows of a link to this page: text, and no picture."""
+    words = words_in(code)
+    described = f"{words['page']['tagline']} {words['page']['chip']}"
+    named = {
+        'name="description"': described, 'name="twitter:card"': "summary",
+        'property="og:type"': "website", 'property="og:site_name"': words["title"],
+        'property="og:title"': words["title"], 'property="og:description"': described,
+    }  # fmt: skip
+    return "".join(f'<meta {name} content="{escape(v)}">' for name, v in named.items()).encode()
+
+
 MARK = re.compile(rb'\{"@": ?"(\w+)"\}')
+# Gradio's share card is of Gradio, with a picture from another server; ours takes its place.
+SHARED = re.compile(rb'<meta\s+(?:property="og:|name="twitter:)[^>]*>')
 SCRIPT = b"<script>Object.defineProperty(navigator, 'language', { get: () => '%s' });</script>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -27,6 +28,7 @@ from demo.server import BUSY
 from detector import FractureDetector
 from detector.engines.base import EngineOutput
 from detector.phantom import random_phantom
+from detector.report.words import ENGLISH
 from tests.support.page_server import ROOT, page_address, save_film, start, stop
 
 
@@ -42,6 +44,17 @@ def get(path: str) -> tuple[int, bytes]:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
+
+
+def test_a_shared_link_says_what_the_page_is_and_shows_no_other_servers_picture():
+    for path, said in (("/", "A second look"), ("/?lang=de", "Ein zweiter Blick")):
+        page = get(path)[1].decode().partition("</head>")[0]
+        [title] = re.findall(r'<meta property="og:title" content="(.*?)">', page)
+        [description] = re.findall(r'<meta property="og:description" content="(.*?)">', page)
+        assert title == ENGLISH["title"]
+        assert description.startswith(said)
+        assert "og:image" not in page and "twitter:image" not in page
+        assert "@Gradio" not in page
 
 
 def test_predict_says_what_the_detector_says(detector: FractureDetector, film: Path):
