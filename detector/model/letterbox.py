@@ -71,9 +71,9 @@ class Letterbox:
         step_x = values.shape[1] / self.canvas[1] * self.scale[1]
         x = (np.arange(-(-self.width // step)) + 0.5) * (step * step_x) - 0.5
         y = (np.arange(-(-self.height // step)) + 0.5) * (step * step_y) - 0.5
-        # Two small dense matrices: multiplied by BLAS they beat gathering sixteen cells a pixel. Its
-        # order of summation depends on the number of threads, so it sums in double precision: what
-        # differs then is lost in the rounding to single precision.
+        # Two small dense matrices: multiplied by BLAS they beat gathering sixteen cells a pixel.
+        # Its order of summation depends on the number of threads, so it sums in double precision:
+        # what differs then is lost in the rounding to single precision.
         rows = _cubic(y, values.shape[0]) @ np.asarray(values, np.float64)
         columns = np.ascontiguousarray(_cubic(x, values.shape[1]).T, np.float64)
         out = np.empty((len(y), len(x)), np.float32)
