@@ -23,7 +23,7 @@ from demo.reader import Reader
 from demo.reading import ANSWERS, PRESENT, Reading, agreement
 from demo.source import source_of
 from demo.theme import asset, html
-from demo.viewer import viewer_asset, viewer_script
+from demo.viewer import viewer_asset
 from detector import RadiographError
 from detector.errors import SeveralFrames
 from detector.explain.methods import DEFAULT, installed_methods
@@ -81,8 +81,8 @@ class FilmTab:
         with gr.Row(elem_id="film-row"):
             with gr.Column(scale=8, min_width=320, elem_id="film-view"):
                 self.viewer = html(
-                    "", html_template=viewer_asset("viewer.html"), js_on_load=viewer_script(),
-                    elem_id="viewer",
+                    "", html_template=viewer_asset("viewer.html"), elem_id="viewer",
+                    js_on_load="fd.viewer(element, props, watch, (_, at) => trigger('mark', at));",
                 )
                 with gr.Row(visible=False, elem_id="method-row") as self.method_row:
                     self.method = gr.Dropdown(

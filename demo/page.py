@@ -20,14 +20,15 @@ from demo.server import MAX_FILE, MAX_WAITING, Guard
 from demo.study import StudyTab
 from demo.theme import asset, html, theme
 from demo.upload_deletion import DELETION
-from demo.viewer import viewer_asset
+from demo.viewer import viewer_asset, viewer_script
 from demo.worklist import WorklistTab
 from detector import FractureDetector
 
 TITLE = "Fracture detector"
 FILM_TAB = "film"
 HEAD = (
-    f"<style>{asset('page.css')}\n{viewer_asset('viewer.css')}</style><script>{asset('page.js')}</script>"
+    f"<style>{asset('page.css')}\n{viewer_asset('viewer.css')}</style><script>{asset('page.js')}"
+    f"\nfd.viewer = (element, props, watch, trigger) => {{\n{viewer_script()}\n}};</script>"
     '<meta name="robots" content="noindex" />'
 )
 

@@ -8,6 +8,7 @@ scope`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -16,13 +17,14 @@ from typing import Any
 import gradio as gr
 
 from demo import cards, memory
-from demo.film import HOUR, MODEL, FilmTab, logger
+from demo.film import HOUR, MODEL, QUICK, FilmTab, logger
 from demo.language import t, tag
 from demo.latest_only import Answer, LatestOnly
 from demo.reading import Reading
 from demo.source import Source, distinct_names, source_of
-from demo.theme import html
+from demo.theme import asset, html
 from demo.view import picture
+from demo.viewer import viewer_asset
 from detector import Prediction, RadiographError
 from detector.errors import FilmTooLarge
 from detector.model.calibration import Decision
@@ -31,6 +33,14 @@ from detector.report.words import ENGLISH, Words, words_in
 MAX_VIEWS = 12
 VIEW_SIDE = 520  # longest side of a view's picture, pixels
 ORDER = tuple(Decision)  # the most urgent first
+SIDE_BY_SIDE = (
+    '<div class="fd-beside" hidden><label><input type="checkbox" data-link />'
+    + tag("span", "link views")
+    + '</label><div class="fd-panes"></div></div>'
+    '<template class="fd-pane-model"><article class="fd-pane"><header><div class="fd-pane-head">'
+    '</div><button type="button" class="fd-button" data-close data-t="close view">Close</button>'
+    f"</header>{viewer_asset('viewer.html')}</article></template>"
+)
 
 
 @dataclass(frozen=True)
@@ -96,19 +106,32 @@ def _view_card(view: View, index: int, words: Words) -> str:
             f"<p>{escape(cards.error_sentence(view.result, words))}</p></div></article>"
         )
     prediction = view.result
-    shown = prediction.decision != Decision.OUT_OF_SCOPE
-    chance = f" <b>{escape(cards.chance(prediction))}</b>" if shown else ""
     lead = f'<p class="fd-lead">{escape(words["leading"])}</p>' if index == 0 else ""
     missing = cards.missing_note(prediction, words)
     return (
         f'<article class="fd-view{" lead" if index == 0 else ""}">'
         f'<img src="{view.picture}" '
         f'alt="{escape(cards.describe(prediction, words))}"><div class="in">{lead}{name}'
-        f"{cards.tag(prediction.decision, words)}{chance}{missing}<br>"
+        f"{_verdict(prediction, words)}{missing}<br>"
         f'<button type="button" class="fd-button" data-view="{index}" '
-        f'data-name="{escape(view.source.name)}">{escape(words["open view"])}</button>'
-        "</div></article>"
+        f'data-name="{escape(view.source.name)}">{escape(words["open view"])}</button> '
+        f'<button type="button" class="fd-button" data-beside="{index}">'
+        f"{escape(words['beside'])}</button></div></article>"
     )
+
+
+def _verdict(prediction: Prediction, words: Words) -> str:
+    shown = prediction.decision != Decision.OUT_OF_SCOPE
+    chance = f" <b>{escape(cards.chance(prediction))}</b>" if shown else ""
+    return cards.tag(prediction.decision, words) + chance
+
+
+def pane(view: View, index: int, words: Words = ENGLISH) -> str:
+    """What ``study.js`` needs to put a view beside the others: its verdict and its film."""
+    name = f'<h3 translate="no" dir="auto">{escape(view.source.name)}</h3>'
+    head = name + _verdict(view.result, words) + cards.missing_note(view.result, words)
+    message = Reading(view.result, view.source).message(words)
+    return json.dumps({"index": index, "head": head, "message": message})
 
 
 class StudyTab:
@@ -124,26 +147,34 @@ class StudyTab:
         self.result = html(
             elem_id="study-result",
             js_on_load="element.addEventListener('click', (e) => { const b = "
-            "e.target.closest('[data-view]'); if (b) trigger('pick', "
-            "{ index: Number(b.dataset.view) }); });",
+            "e.target.closest('[data-view]'), c = e.target.closest('[data-beside]'); "
+            "if (b) trigger('pick', { index: Number(b.dataset.view) }); "
+            "if (c) trigger('beside', { index: Number(c.dataset.beside) }); });",
+        )
+        self.panes = html(
+            html_template=SIDE_BY_SIDE, js_on_load=asset("study.js"), elem_id="study-panes"
         )
         self.drop.upload(
-            self.read, [self.drop, film.language], [self.views, self.result, self.drop],
+            self.read, [self.drop, film.language], [self.views, self.result, self.drop, self.panes],
             show_progress_on=[self.result], **MODEL,
         )  # fmt: skip
         self.result.pick(
             self.open, [film.latest, self.views, film.before, film.language],
             [tabs, *film.shown], show_progress="hidden", **MODEL,
         )  # fmt: skip
+        self.result.beside(
+            self.put_beside, [self.views, film.language], [self.panes, self.result],
+            trigger_mode="multiple", **QUICK,
+        )  # fmt: skip
 
     def read(self, files: Sequence[str] | None, language: str) -> tuple[Any, ...]:
         """Read all views; one that cannot be read never stops the others."""
         words = words_in(language)
         if not files:
-            return None, "", None
+            return None, "", None, ""
         if len(files) > MAX_VIEWS:
             sentence = words.say("too many views", count=len(files), most=MAX_VIEWS)
-            return None, cards.error_card(sentence, words["no study"], words), None
+            return None, cards.error_card(sentence, words["no study"], words), None, ""
         views = []
         names = distinct_names(files)
         room = self.film.reader.kept.most * memory.PER_VISITOR
@@ -160,9 +191,20 @@ class StudyTab:
                 views.append(View(source, full or prediction, shown))
         except Exception as error:
             logger.error("a study could not be read: %s", type(error).__name__)
-            return None, cards.error_card(words["broken"], None, words), None
+            return None, cards.error_card(words["broken"], None, words), None, ""
         views.sort(key=lambda view: view.rank)
-        return tuple(views), study_card(views, words), None
+        return tuple(views), study_card(views, words), None, ""
+
+    def put_beside(
+        self, views: tuple[View, ...] | None, language: str, event: gr.EventData
+    ) -> tuple[Any, Any]:
+        """Show one of the views in a viewer beside those that are shown so."""
+        words, index = words_in(language), int(event.index)
+        if not views or not 0 <= index < len(views) or isinstance(
+            views[index].result, RadiographError
+        ):
+            return "", cards.error_card(words["gone"], words["study gone"], words)
+        return pane(views[index], index, words), gr.skip()
 
     def _keep_view(self, _: int, prediction: Prediction) -> tuple[Prediction, str]:
         shown = prediction.decision != Decision.OUT_OF_SCOPE

@@ -5,6 +5,12 @@ const root = element.querySelector('.fv');
 fd.translate(element);
 const canvas = root.querySelector('.fv-canvas');
 const ask = (selector) => root.querySelector(selector);
+const alt = ask('#fv-alt');
+if (element.dataset.pane) { // an id is the page's only one
+  const named = [alt, ask('#fv-keys')];
+  named.forEach((node) => { node.id += `-${element.dataset.pane}`; });
+  canvas.setAttribute('aria-describedby', named.map((node) => node.id).join(' '));
+}
 const inputs = {};
 root.querySelectorAll('[data-set]').forEach((node) => { inputs[node.dataset.set] = node; });
 
@@ -96,7 +102,7 @@ async function load(message) {
   root.dataset.heat = String(!!heat);
   root.dataset.mark = String(data.marking);
   root.dataset.truth = String(data.truth.length > 0);
-  ask('#fv-alt').textContent = data.alt;
+  alt.textContent = data.alt;
   if (!sameFilm) {
     Object.assign(view, { level: 0.5, width: 1, invert: false, split: 0, cross: null, showTruth: false, fitted: true, turn: 0, flip: false, measures: [], hidden: false });
     view.threshold = data.shown_from;
@@ -113,6 +119,6 @@ function clear(words) {
   Object.assign(view, { id: null, film: null, heat: null, regions: [], truth: [], chosen: -1, marking: false, measures: [] });
   Object.assign(root.dataset, { wait: 'true', heat: 'false', mark: 'false', truth: 'false' });
   ask('.fv-nofilm').textContent = words;
-  ask('#fv-alt').textContent = fd.t('viewer no film');
+  alt.textContent = fd.t('viewer no film');
   draw();
 }

@@ -3,14 +3,42 @@
 function fit() {
   if (!canvas.clientWidth) return; // on a tab that is not open
   const [w, h] = seenSize();
-  const scale = Math.min(canvas.clientWidth / w, canvas.clientHeight / h);
-  view.zoom = scale * 0.98;
+  view.zoom = fitZoom();
   view.x = (canvas.clientWidth - w * view.zoom) / 2;
   view.y = (canvas.clientHeight - h * view.zoom) / 2;
   view.fitted = true;
   canvas.style.touchAction = 'pan-y';
   draw();
 }
+
+function fitZoom() {
+  const [w, h] = seenSize();
+  return 0.98 * Math.min(canvas.clientWidth / w, canvas.clientHeight / h);
+}
+
+// Where a hand has put the film, whatever its size: how often as large as the fitted one, and which
+// place of it is in the middle, as shares of its width and height.
+function tell() {
+  const [w, h] = seenSize();
+  const detail = {
+    fitted: view.fitted,
+    zoom: view.zoom / fitZoom(),
+    x: (canvas.clientWidth / 2 - view.x) / view.zoom / w,
+    y: (canvas.clientHeight / 2 - view.y) / view.zoom / h,
+  };
+  element.dispatchEvent(new CustomEvent('fd:moved', { detail, bubbles: true }));
+}
+element.addEventListener('fd:follow', ({ detail: { fitted, zoom, x, y } }) => {
+  if (!view.film) return;
+  if (fitted) return fit();
+  const [w, h] = seenSize();
+  view.zoom = zoom * fitZoom();
+  view.x = canvas.clientWidth / 2 - x * w * view.zoom;
+  view.y = canvas.clientHeight / 2 - y * h * view.zoom;
+  view.fitted = false;
+  canvas.style.touchAction = zoom > 1 ? 'none' : 'pan-y';
+  draw();
+});
 
 function zoomBy(factor, x = canvas.clientWidth / 2, y = canvas.clientHeight / 2) {
   const zoom = Math.max(0.02, Math.min(40, view.zoom * factor));
@@ -25,6 +53,7 @@ function leaveFit() {
   view.fitted = false;
   canvas.style.touchAction = 'none';
   draw();
+  tell();
 }
 
 function showRegion(index) {
@@ -76,6 +105,7 @@ canvas.addEventListener('pointermove', (event) => {
     zoomBy(distance(event) / Math.max(1, distance(last)), other.clientX - area.left, other.clientY - area.top);
     view.x += dx / 2; // two fingers that go together pan
     view.y += dy / 2;
+    tell();
   } else if (dragging === 'window') {
     if (moved < 4) return void pointers.set(event.pointerId, event); // a click that shook
     inputs.preset.value = 'own';
@@ -92,6 +122,7 @@ canvas.addEventListener('pointermove', (event) => {
     view.fitted = false;
     view.x += dx;
     view.y += dy;
+    tell();
   }
   pointers.set(event.pointerId, event);
   draw();
@@ -104,7 +135,7 @@ const release = (event) => {
 canvas.addEventListener('pointerup', release);
 canvas.addEventListener('pointercancel', release);
 canvas.addEventListener('contextmenu', (event) => event.preventDefault());
-canvas.addEventListener('dblclick', () => { if (!view.marking) fit(); });
+canvas.addEventListener('dblclick', () => { if (!view.marking) actions.fit(); });
 canvas.addEventListener('wheel', (event) => {
   if (!view.film) return;
   event.preventDefault();

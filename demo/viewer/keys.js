@@ -15,7 +15,7 @@ function save() {
 }
 
 const actions = {
-  in: () => zoomBy(1.3), out: () => zoomBy(1 / 1.3), fit,
+  in: () => zoomBy(1.3), out: () => zoomBy(1 / 1.3), fit: () => { fit(); tell(); },
   one: () => zoomBy(1 / (view.zoom * (window.devicePixelRatio || 1))),
   full: () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen?.()),
   invert: () => { view.invert = !view.invert; paintFilm(); showSettings(); draw(); },
@@ -78,6 +78,7 @@ canvas.addEventListener('keydown', (event) => {
     view.fitted = false;
     view.x -= 40 * arrow[0];
     view.y -= 40 * arrow[1];
+    tell();
   } else if (event.key === 'Enter' && view.marking && view.cross) {
     setMark(view.cross);
   } else if (actions[keys[event.key.toLowerCase()]]) {
@@ -88,10 +89,15 @@ canvas.addEventListener('keydown', (event) => {
   event.preventDefault();
   draw();
 });
-document.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-region]');
-  if (button) showRegion(Number(button.dataset.region));
-});
+// A viewer of a study's pane stands by itself: the verdict beside it is not the film tab's.
+if (!element.dataset.pane) {
+  document.addEventListener('click', (event) => {
+    const button = event.target.closest('[data-region]');
+    if (button) showRegion(Number(button.dataset.region));
+  });
+  // Another film is on its way: nothing of this one stays.
+  document.addEventListener('fd:begin', () => load(''));
+}
 let size = [0, 0];
 new ResizeObserver(() => {
   const [width, height] = size;
@@ -103,7 +109,5 @@ new ResizeObserver(() => {
   draw();
 }).observe(canvas);
 
-// Another film is on its way: nothing of this one stays.
-document.addEventListener('fd:begin', () => load(''));
 watch('value', () => load(props.value));
 load(props.value);

@@ -65,5 +65,5 @@ function beginMeasure(point) {
 function endMeasure() {
   const last = view.measures.at(-1);
   if (last?.kind === 'ruler' && lengthOf(...last.points) === 0) view.measures.pop();
-  ask('#fv-alt').textContent = last && last.points.length > 1 ? measureText(last) : ask('#fv-alt').textContent;
+  alt.textContent = last && last.points.length > 1 ? measureText(last) : alt.textContent;
 }

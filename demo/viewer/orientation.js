@@ -58,4 +58,5 @@ function reset() {
   inputs.preset.value = 'film';
   setWindow(0.5, 1);
   fit();
+  tell();
 }

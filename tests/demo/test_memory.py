@@ -113,7 +113,7 @@ def test_twelve_films_of_a_study_never_take_more_than_their_place(tiny, tmp_path
         return predict(self, film, **more)
 
     monkeypatch.setattr(FractureDetector, "predict", watched)
-    views, card, _ = study_tab(reader).read([str(f) for f in flat(tmp_path, 999, 12)], "en")
+    views, card, *_ = study_tab(reader).read([str(f) for f in flat(tmp_path, 999, 12)], "en")
     assert len(views) == 12 and max(most) == 999 * 999 and card.count("<img") == 12
     assert reader.kept.used == sum(len(view.result.film.png) for view in views) < MB // 2
     del views
@@ -213,7 +213,7 @@ def test_a_study_beyond_one_visitors_share_says_which_views_to_read_alone(tiny, 
     noise = np.random.default_rng(0).integers(0, 255, (200, 200), np.uint8)
     files = [str(saved(noise, tmp_path / f"{n}.png")) for n in range(3)]
     reader.kept.most = 5 * len(reader.read(files[0]).film.png)
-    views, card, _ = study_tab(reader).read(files, "en")
+    views, card, *_ = study_tab(reader).read(files, "en")
     assert [isinstance(view.result, RadiographError) for view in views] == [False, False, True]
     assert "Read this one alone" in card
 

@@ -457,6 +457,9 @@ def test_nothing_stands_in_the_way_of_keyboard_and_screen_reader(page, films, ax
     page.get_by_role("tab", name="Study").click()
     page.locator("#study-drop input[type=file]").set_input_files(films[:2])
     page.wait_for_selector("#study-result .fd-view")
+    for index in range(2):
+        page.locator(f'[data-beside="{index}"]').click()
+        page.wait_for_selector(f'[data-of="{index}"] .fv[data-empty="false"]')
     check()
     page.get_by_role("tab", name="Worklist").click()
     page.locator("#worklist-drop input[type=file]").set_input_files(films[:2])
