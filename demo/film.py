@@ -14,6 +14,7 @@ import gradio as gr
 from demo import cards
 from demo.download import download, saver
 from demo.examples import Example, examples_strip
+from demo.frames import previews
 from demo.language import t
 from demo.latest_only import Answer, LatestOnly
 from demo.objects import ObjectsBox, offered
@@ -110,6 +111,7 @@ class FilmTab:
                         1, label=t("frame"), precision=0, min_width=80, elem_id="frame"
                     )
                     self.read_frame = gr.Button(t("read frame"), min_width=120)
+                self.frames = html("", elem_id="frames")
                 with gr.Group(visible=False, elem_id="own") as self.own:
                     self.answer = gr.Radio(
                         choices(ENGLISH), label=t("own"), info=t("own info"), elem_id="answer"
@@ -146,9 +148,9 @@ class FilmTab:
         self.typed = [self.patient, self.question, self.conclusion]
         self.shown = [
             self.reading, self.viewer, self.headline, self.verdict, self.own, self.agreed,
-            self.after, self.post, self.findings, self.answer, self.frame_row, self.pending,
-            self.drop, self.method_row, self.method, self.objects.box, self.report_error,
-            self.objects.error, *self.typed,
+            self.after, self.post, self.findings, self.answer, self.frame_row, self.frames,
+            self.pending, self.drop, self.method_row, self.method, self.objects.box,
+            self.report_error, self.objects.error, *self.typed,
         ]  # fmt: skip
         # "multiple": a film asked for while another is being read is read too, and is the one shown
         on = {"show_progress": "hidden", "trigger_mode": "multiple", **MODEL}
@@ -212,6 +214,7 @@ class FilmTab:
             self.findings: reading.findings(words),
             self.answer: gr.update(value=reading.own, choices=choices(words)),
             self.frame_row: gr.update(visible=pending is not None),
+            self.frames: gr.skip() if pending else "",
             self.pending: pending,
             self.drop: None,
             self.method_row: gr.update(visible=after and len(self.methods) > 1),
@@ -236,6 +239,7 @@ class FilmTab:
             self.verdict: "", self.agreed: gr.update(value="", **HIDDEN), self.post: "",
             self.findings: "",
             self.answer: None, self.frame_row: gr.update(visible=pending is not None),
+            self.frames: gr.skip() if pending else "",
             self.pending: pending, self.drop: None, self.method: DEFAULT,
             **dict.fromkeys(boxes, hidden), **dict.fromkeys(self.typed, ""),
         }  # fmt: skip
@@ -266,7 +270,10 @@ class FilmTab:
             card = cards.error_card(
                 cards.error_sentence(error, words), words["which frame"], words, source.name
             )
-            return self.refuse(card, key, file)
+            count, (first, _) = error.frames, self.refuse(card, key, file)
+            return {**first, self.frames: ""}, lambda: {
+                self.frames: previews(self.reader, file, count, words)
+            }
         except RadiographError as error:
             card = cards.film_error(error, words, source.name)
             return self.refuse(card, key, file if frame is not None else None)
@@ -345,7 +352,8 @@ class FilmTab:
 
     def _reveal(self, reading: Reading, before: float, words: Words) -> Answer:
         first, rest = self.show(replace(reading, revealed=True), before, words, fresh=False)
-        kept = (self.frame_row, self.pending)  # the other frames can be read now as before
+        # The other frames can be read now as before.
+        kept = (self.frame_row, self.frames, self.pending)
         return {name: value for name, value in first.items() if name not in kept} | rest()
 
     def explain(

@@ -264,19 +264,24 @@ window.fd = (() => {
     const list = [...event.dataTransfer.files];
     if (list.length) take(list);
   }, true);
-  // The wheel over a film of several frames: one frame a step, once the wheel rests.
+  // Another frame of a file of several, by its preview or by the wheel over the film: one frame a
+  // step, once the wheel rests.
   let wheeling = 0;
-  document.addEventListener('fd:frame', ({ detail: step }) => {
-    const field = document.querySelector('#frame input');
+  const frameField = () => document.querySelector('#frame input');
+  function chooseFrame(number) {
+    const field = frameField();
     if (!field?.offsetParent) return;
     const setter = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
-    setter.call(field, String(Math.max(1, Number(field.value) + step)));
+    setter.call(field, String(Math.max(1, number)));
     field.dispatchEvent(new Event('input', { bubbles: true }));
     clearTimeout(wheeling);
     wheeling = setTimeout(() => {
       field.dispatchEvent(new Event('blur'));
       document.querySelector('#frame-row button').click();
     }, 250);
+  }
+  document.addEventListener('fd:frame', ({ detail: step }) => {
+    chooseFrame(Number(frameField()?.value) + step);
   });
   document.addEventListener('change', (event) => {
     const node = event.target;
@@ -293,6 +298,8 @@ window.fd = (() => {
   document.addEventListener('click', (event) => {
     const frame = event.target.closest('#frame-row button');
     const view = event.target.closest('[data-view]');
+    const preview = event.target.closest('[data-frame]');
+    if (preview) chooseFrame(Number(preview.dataset.frame));
     if (frame) {
       const number = Math.round(Number(document.querySelector('#frame input').value)) || 1;
       begin(`frame:${number}`, `${t('frame')} ${number}`);

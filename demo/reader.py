@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from demo import memory
 from demo.packed_film import PackedFilm, unpacked
-from detector import FractureDetector, Prediction, RadiographError
+from detector import FractureDetector, Prediction, Radiograph, RadiographError, load_radiograph
 
 T = TypeVar("T")
 AT_ONCE = 2  # one is decoded while the network reads the other
@@ -40,13 +40,16 @@ class Reader:
         Raises:
             RadiographError: the film cannot be read, or there is no room for it.
         """
+        with self._place(file):
+            return make(self.detector.predict(Path(file), frame=frame))
+
+    def _place(self, file: str | Path) -> AbstractContextManager[None]:
         most = min(self.reading.most, self.detector.limits.max_pixels)
         pixels = memory.declared_pixels(file)
         # Too many pixels are refused by the detector, in its words; it looks at no pixel first.
         if pixels is None or pixels > self.detector.limits.max_pixels:
             pixels = most
-        with self.reading.reserve(pixels):
-            return make(self.detector.predict(Path(file), frame=frame))
+        return self.reading.reserve(pixels)
 
     def each(
         self, files: Iterable[str | Path], make: Callable[[int, Prediction], T]
@@ -84,6 +87,20 @@ class Reader:
     def read(self, file: str | Path, frame: int | None = None) -> Prediction:
         """Read one film to be held. Raises RadiographError as ``use`` and ``keep`` do."""
         return self.use(file, self.keep, frame)
+
+    def frames(
+        self, file: str | Path, numbers: Iterable[int], make: Callable[[Radiograph], T]
+    ) -> dict[int, T]:
+        """Something small of some frames of a file, by their number from 0, without reading them.
+
+        A frame that cannot be decoded is left out.
+        """
+        made: dict[int, T] = {}
+        for number in numbers:
+            with suppress(RadiographError), self._place(file):
+                film = load_radiograph(file, frame=number, limits=self.detector.limits)
+                made[number] = make(film)
+        return made
 
     def place_of(self, prediction: Prediction) -> AbstractContextManager[None]:
         """Hold the place of a film that is unpacked again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from demo.film import FilmTab, pre_test_slider
+from demo.frames import previews
 from demo.latest_only import LatestOnly
 from demo.reader import Reader
 from demo.reading import ABSENT, PRESENT, UNSURE, Reading
@@ -143,3 +145,14 @@ def test_after_one_frame_another_can_be_read(tab: FilmTab, tmp_path):
     assert json.loads(picture[tab.viewer])["width"] == 120
     one = replace(Reading(reading_of(), SOURCE), file="film.png")
     assert tab.show(one, 20)[0][tab.frame_row]["visible"] is False
+
+
+def test_of_many_frames_some_are_previewed_from_the_first_to_the_last(tab: FilmTab, tmp_path):
+    file = tmp_path / "many"
+    file.write_bytes(odd_films.dicom(np.stack([odd_films.grey(64, 48)] * 40), frames=40))
+    shown = [int(number) for number in re.findall(r'data-frame="(\d+)"', previews(
+        tab.reader, str(file), 40
+    ))]  # fmt: skip
+    assert len(shown) == 12 and shown == sorted(set(shown)) and (shown[0], shown[-1]) == (1, 40)
+    file.write_bytes(file.read_bytes()[:200])
+    assert "data-frame" not in previews(tab.reader, str(file), 40)  # what is broken is left out

@@ -156,16 +156,37 @@ def test_what_is_no_film_gets_a_sentence_and_the_next_film_works(page, films, tm
     page.wait_for_selector("#headline .fd-verdict")
 
 
+MEAN = """(images) => images.map((image) => {
+  const c = document.createElement('canvas').getContext('2d');
+  c.drawImage(image, 0, 0);
+  const data = c.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data;
+  return data.reduce((sum, value, i) => sum + (i % 4 === 0 ? value : 0), 0);
+})"""
+
+
 def test_of_several_frames_one_is_chosen(page, films):
     from PIL import Image
 
+    shades = [0.0, 1.0, 0.5] * 4  # of each frame, the film's own levels
     frame = np.asarray(Image.open(films[0]).resize((208, 256)))
-    buffer = odd_films.dicom(np.stack([frame] * 3), frames=3)
+    buffer = odd_films.dicom(np.stack([(frame * s).astype(np.uint8) for s in shades]), frames=12)
     drop(page, {"name": "many.dcm", "mimeType": "application/dicom", "buffer": buffer})
-    assert "3 frames" in page.wait_for_selector('#headline [role="alert"]').inner_text()
+    assert "12 frames" in page.wait_for_selector('#headline [role="alert"]').inner_text()
+    page.wait_for_selector("#frames img")
     page.locator("#frame input").fill("2")
     page.get_by_role("button", name="Read this frame").click()
     page.wait_for_selector("#headline .fd-verdict")
+    previews = page.locator("#frames img")
+    assert previews.count() == 12
+    means = previews.evaluate_all(MEAN)
+    assert means[0] < means[2] < means[1]  # each of its own frame
+    page.get_by_role("button", name="frame 3").click()
+    page.locator("#headline").get_by_text("frame 3").wait_for()
+    assert page.get_by_label("Frame").input_value() == "3" and previews.count() == 12
+    page.set_viewport_size({"width": 320, "height": 800})
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 320
+    drop(page, films[0])
+    page.wait_for_function("() => !document.querySelector('#frames img')")
 
 
 def test_read_first_hides_the_result_until_the_reader_has_answered(page, detector, films):
