@@ -42,7 +42,7 @@ def test_the_page_is_written_from_the_figures_between_its_marks(tmp_path, monkey
     assert "| two workers: worker | 500 | 500 | 500 | 500 |" in text
     assert "predict_batch: worker" not in text
     page.write_text("no marks")
-    with pytest.raises(ValueError, match="lacks the marks"):
+    with pytest.raises(ValueError, match="lacks <!-- scale:begin"):
         scale_page.write_page(page, figures)
 
 

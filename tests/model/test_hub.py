@@ -14,6 +14,7 @@ import pytest
 
 from detector import WeightsError
 from detector.model import hub
+from detector.model.heads import HEADS_FILE
 from detector.model.weights import CONFIG_FILE, MODEL_FILE
 from detector.phantom import random_phantom
 from tests.support.hub_stand_in import Hub, hub_stand_in
@@ -39,7 +40,7 @@ def run_python(code: str, *arguments: str, env: dict[str, str]) -> subprocess.Co
 def weights_with_card(tmp_path: Path) -> Path:
     folder = tmp_path / "weights"
     folder.mkdir()
-    for name in (MODEL_FILE, CONFIG_FILE):
+    for name in (MODEL_FILE, HEADS_FILE, CONFIG_FILE):
         shutil.copy(hub.shipped_weights() / name, folder)
     (folder / hub.CARD_FILE).write_text("---\nlicense: apache-2.0\n---\n# The card\n")
     (folder / "roc.svg").write_text("<svg/>")
@@ -95,12 +96,12 @@ def test_pushed_weights_are_read_back_from_the_hub(
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     files = stand_in.repositories["models/user/limbs"]
-    assert set(files) == {MODEL_FILE, CONFIG_FILE, hub.CARD_FILE, "roc.svg"}
+    assert set(files) == {MODEL_FILE, HEADS_FILE, CONFIG_FILE, hub.CARD_FILE, "roc.svg"}
     for name, data in files.items():
         assert data == (weights_with_card / name).read_bytes()
     assert said["address"].endswith(stand_in.revision("models/user/limbs"))
-    # The model goes as LFS, the text files inside the commit.
-    assert sum(request.startswith("PUT /lfs/") for request in stand_in.requests) == 1
+    # Network and heads go as LFS, the text files inside the commit.
+    assert sum(request.startswith("PUT /lfs/") for request in stand_in.requests) == 2
     assert said["sha256"] == detector.model.digest
     assert said["reading"]["decision"] == detector.predict(random_phantom(0).pixels).decision
     assert "user/nothing" in said["nothing"] and "no such model" in said["nothing"]
