@@ -8,6 +8,7 @@ have them (continuous integration) cannot pass without them.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import sys
@@ -46,6 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 _EXIT_STATUS = pytest.StashKey[int]()
+_SS_DISABLE = 2  # of <signal.h>, on Linux
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -65,6 +67,24 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(config.stash[_EXIT_STATUS])
+
+
+class _SignalStack(ctypes.Structure):
+    """``stack_t`` of sigaltstack(2)."""
+
+    _fields_ = [("sp", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+
+def pytest_runtest_setup() -> None:
+    """Let signals be handled on the ordinary stack.
+
+    Libraries that run in this process (Ray's among them) set an alternate stack for signals and
+    take its memory away later. Python's handlers use it, PyTorch's loader sets one for SIGCHLD, and
+    the kernel ends a process whose signal it cannot deliver: a segmentation fault without a word,
+    in whichever test next waits for a child.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).sigaltstack(ctypes.byref(_SignalStack(None, _SS_DISABLE, 0)), None)
 
 
 @pytest.hookimpl(wrapper=True)
