@@ -200,7 +200,8 @@ def main() -> None:
     node = Node(read_settings(sys.argv[1:], ""), predict, slow)
     node.start()
     print(node.port, flush=True)
-    stopping.wait()
+    while not stopping.wait(1):  # a signal that another thread took is handled when this one wakes
+        pass
     node.stop()
 
 
