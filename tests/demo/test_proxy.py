@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,16 +15,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
+import proxy
 import pytest
 import yaml
 
+from tests.support.page_browser import WAIT, drop
+from tests.support.page_server import start, stop
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "benchmarks"))  # its modules import each other by their bare names
-
-import proxy  # noqa: E402
-
-from tests.support.page_browser import WAIT, drop  # noqa: E402
-from tests.support.page_server import start, stop  # noqa: E402
 
 needs_nginx = pytest.mark.usefixtures("nginx_installed")
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cross_validate
 import pytest
 
 from detector.training.data.layouts import read_manifest
 from detector.training.evaluation.predictions import FilmPrediction
 from detector.training.sources import draw_phantoms
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-
-import cross_validate  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import leave_one_source_out as loso
 import numpy as np
 import pytest
+import retraining
 
 from detector.model.calibration import Decision
 from detector.training.data.layouts import read_manifest
 from detector.training.evaluation.predictions import FilmPrediction
 from detector.training.sources import draw_phantoms
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-
-import leave_one_source_out as loso  # noqa: E402
-import retraining  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The page without a server: sizes, times, memory, and whether it answers as the detector does.
 
-    python benchmarks/browser.py [--films 60] [--soak 200]
+    python benchmarks/browser_page.py [--films 60] [--soak 200]
 
 Builds the page, serves it on this machine and reads the FracAtlas test films of FRACTURE_DATA in
 headless Chromium, once with one thread and once with as many as the page takes.
