@@ -57,6 +57,11 @@ F.from_pretrained('weights', engine='openvino')" \
 
 FROM python:3.11-slim-bookworm AS page
 
+# The scripts that the page's languages and file names are written in, for its PDF.
+RUN apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends fonts-noto-core fonts-wqy-microhei \
+ && rm -rf /var/lib/apt/lists/*
+
 # Everything that is written at run time goes below /tmp, so the root file system can be read-only.
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
