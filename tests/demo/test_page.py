@@ -118,7 +118,9 @@ def test_another_method_changes_the_map_and_not_the_verdict(page, films):
     drop(page, films[0])
     page.wait_for_selector("#method-row input")
     before = verdict(page)
-    assert "local probability" in page.locator(".fv-hi").inner_text()
+    page.wait_for_function(  # the picture comes after the verdict
+        "() => document.querySelector('.fv-hi')?.textContent.includes('local probability')"
+    )
     asked = []
     page.on("request", lambda r: asked.append(r.url) if r.url.endswith("/queue/join?") else None)
     page.locator("#method input").click()
