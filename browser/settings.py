@@ -23,6 +23,7 @@ from detector.io import dicom_words, screenshot
 from detector.io.limits import Limits
 from detector.model import familiarity, file_scope, ood
 from detector.model.weights import Model
+from detector.report.regions import GROUPS
 from detector.report.results import COLUMNS
 from detector.report.words import ENGLISH
 
@@ -76,7 +77,7 @@ def settings(model: Model, examples: Sequence[Example] = ()) -> dict[str, Any]:
             "most": regions.MAX_REGIONS, "faint": regions.FAINT, "fine": regions.FINE,
         },
         "metrics": {
-            "limitations": list(metrics.get("limitations") or ()),
+            "limitations": list(metrics.get("limitations") or ()), "parts": GROUPS,
             "operating_points": test.get("operating_points", {}),
             "fractured": test.get("fractured", 0),
         },

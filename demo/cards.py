@@ -9,9 +9,10 @@ from secrets import token_hex
 from typing import Any
 
 from demo.theme import asset
-from detector import Prediction, RadiographError, Region
+from detector import Prediction, RadiographError
 from detector.errors import SeveralFrames
 from detector.model.calibration import Decision
+from detector.report.regions import local, part_limitations, where
 from detector.report.results import percent
 from detector.report.words import ENGLISH, Words
 
@@ -79,7 +80,7 @@ def verdict_card(
     ]
     if prediction.regions:
         parts.append(regions_list(prediction, words))
-    parts.append(weak_points(metrics, words))
+    parts.append(weak_points(metrics, words, part_limitations(prediction, metrics)))
     return f'<div class="fd-card"><div class="fd-body">{"".join(parts)}</div></div>'
 
 
@@ -118,15 +119,6 @@ def _percent(probability: float, digits: int) -> str:
 def threshold(prediction: Prediction, name: str) -> str:
     """A threshold of the calibration, with the digits that tell it from the film's probability."""
     return told_apart(getattr(prediction.calibration, name), prediction.probability)
-
-
-def local(region: Region, prediction: Prediction) -> str:
-    """A region's probability as shown: never more than its film's.
-
-    The two are calibrated apart, on places and on films, so a place may come out higher. A fracture
-    at a place is a fracture on the film: the film's figure is the bound.
-    """
-    return percent(min(region.score, prediction.probability))
 
 
 def subline(prediction: Prediction, words: Words = ENGLISH) -> str:
@@ -222,17 +214,20 @@ def _figures(metrics: Mapping[str, Any], point: str, words: Words) -> str:
 
 
 def weak_points(
-    metrics: Mapping[str, Any], words: Words = ENGLISH, *, unfolded: bool = False
+    metrics: Mapping[str, Any], words: Words = ENGLISH, of_part: Sequence[str] = ()
 ) -> str:
-    """What stays weak, with its figures, where the evaluation wrote it down; and the limits."""
-    found = metrics.get("limitations", ())
+    """What stays weak, with its figures, where the evaluation wrote it down; and the limits.
+
+    ``of_part``: those of the part of the body that the film shows; they come first.
+    """
+    found = [*of_part, *(s for s in metrics.get("limitations", ()) if s not in of_part)]
     weak = [f'<span lang="en">{escape(str(sentence))}</span>' for sentence in found]
     first = f'<p class="fd-small fd-note">{weak[0]}</p>' if weak else ""
     rest = "".join(
         f"<li>{sentence}</li>" for sentence in [*weak[1:], *map(escape, words["always weak"])]
     )
     return (
-        f'{first}<details class="fd-more"{" open" * unfolded}><summary>{escape(words["weak"])}'
+        f'{first}<details class="fd-more"><summary>{escape(words["weak"])}'
         f"</summary><ul>{rest}</ul></details>"
     )
 
@@ -254,24 +249,6 @@ def regions_list(prediction: Prediction, words: Words = ENGLISH) -> str:
         f'<h3 class="fd-marked">{escape(words["regions"])} <small>{escape(words["local"])}</small>'
         f'</h3><ul class="fd-regions">{rows}</ul>{note}'
     )
-
-
-def where(region: Region, prediction: Prediction, words: Words = ENGLISH) -> str:
-    """Where a region lies, in words: "Upper left of image (wrist or hand)".
-
-    The part of the body stands there where the film's anatomy is named: on a familiar film only.
-    """
-    x = (region.x + region.width / 2) / prediction.film.width
-    y = (region.y + region.height / 2) / prediction.film.height
-    row, column = min(2, int(3 * y)), min(2, int(3 * x))
-    said = words["centre"]
-    if not row == column == 1:
-        said = words.say("of the film", down=words["down"][row], across=words["across"][column])
-    said = said[:1].upper() + said[1:]
-    part = prediction.anatomy and prediction.anatomy.region
-    if not part:
-        return said
-    return words.say("of a part", where=said, part=words["parts"].get(part, part))
 
 
 def describe(prediction: Prediction, words: Words = ENGLISH) -> str:

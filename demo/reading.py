@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from html import escape
 from secrets import token_hex
 
-from demo.cards import describe, where
+from demo.cards import describe
 from demo.source import Source
 from demo.view import Box, viewer_message
 from detector import Prediction
 from detector.model.calibration import Decision
+from detector.report.regions import where
 from detector.report.words import ENGLISH, Words
 
 PRESENT, ABSENT, UNSURE = "present", "absent", "unsure"

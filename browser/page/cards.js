@@ -52,7 +52,7 @@ export function verdictCard(reading, { metrics }, example = {}) {
     example.synthetic ? note(word('synthetic')) : '',
     ...reading.warnings.map(note),
     reading.regions.length ? regionsList(reading) : '',
-    weakPoints(metrics),
+    weakPoints(metrics, partLimitations(reading, metrics)),
   ];
   return `<div class="fd-card"><div class="fd-body">${parts.join('')}</div></div>`;
 }
@@ -119,8 +119,16 @@ function figures({ operating_points, fractured }, point) {
   });
 }
 
-export function weakPoints({ limitations = [] }, open = false) {
-  const [first, ...rest] = limitations;
+// Those of the card's limitations that are of the part of the body which the film shows.
+export function partLimitations({ anatomy }, { limitations = [], parts = {} }) {
+  const groups = parts[anatomy?.region] ?? [];
+  const named = (text, group) => text.split(group).slice(1).some((after) => !/^\w/.test(after));
+  return limitations.filter((text) => groups.some((group) => named(text, group)));
+}
+
+// ofPart: the limitations that come first.
+export function weakPoints({ limitations = [] }, ofPart = [], open = false) {
+  const [first, ...rest] = [...ofPart, ...limitations.filter((text) => !ofPart.includes(text))];
   const items = [...rest, ...word('always weak')].map((text) => `<li>${escape(text)}</li>`);
   return (first ? `<p class="fd-small fd-note">${escape(first)}</p>` : '')
     + `<details class="fd-more"${open ? ' open' : ''}><summary>${escape(word('weak'))}</summary>`

@@ -187,7 +187,7 @@ async function main() {
   showExamples(settings.examples, parts, film);
   takeFilms(tab, film, worklist);
   ask('#private').innerHTML = here('private').map((text) => `<li>${escape(text)}</li>`).join('');
-  ask('#weak').innerHTML = weakPoints(settings.metrics, true);
+  ask('#weak').innerHTML = weakPoints(settings.metrics, [], true);
   ask('#version').textContent = version;
   const where = threads > 1 ? sayHere('threads', { count: threads }) : here('one thread');
   state(sayHere('ready', { threads: where }));

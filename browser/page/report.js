@@ -1,7 +1,7 @@
 // The report: a sheet that only paper shows. The browser prints it, or saves it as PDF.
 
 import { OUT_OF_SCOPE } from '../model/calibration.js';
-import { chance, heading, local, meaning, subline, where } from './cards.js';
+import { chance, heading, local, meaning, partLimitations, subline, where } from './cards.js';
 import { overlay } from './picture.js';
 import { escape, word } from './words.js';
 
@@ -24,6 +24,8 @@ export function writeSheet(sheet, shown, settings, fields, version) {
     + reading.warnings.map((text) => `<p><strong>${escape(text)}</strong></p>`).join('')
     + '<img alt="">'
     + (places.length ? `<h2>${escape(word('regions'))}</h2><table>${places.join('')}</table>` : '')
+    + partLimitations(reading, settings.metrics).slice(0, 1)
+      .map((text) => `<p class="small">${escape(word('weak'))}. ${escape(text)}</p>`).join('')
     + `<p class="small">${escape(word('pdf').limits)}</p>`
     + `<p class="small">${escape(version)}</p>`;
   const picture = overlay(film, reading, settings, { side: SIDE, heat: judged, boxes: judged });

@@ -27,6 +27,7 @@ from detector.explain.methods import METHODS
 from detector.model import calibration
 from detector.prediction import Prediction
 from detector.report.letters import BOLD, PLAIN, Text, missing_letters, register_fonts
+from detector.report.regions import local, part_limitations, where
 from detector.report.results import percent
 from detector.report.words import ENGLISH, Words
 
@@ -79,8 +80,8 @@ def make_report(
     now = made_at or datetime.now().astimezone()
     above = [*_head(prediction, typed, now, source, words), *_verdict(prediction, words)]
     below = [
-        *_operating_points(prediction, metrics or {}, words), *_notes(prediction, words),
-        *_conclusion(concluded, words),
+        *_operating_points(prediction, metrics or {}, words),
+        *_notes(prediction, metrics or {}, words), *_conclusion(concluded, words),
     ]  # fmt: skip
     heights = [block.wrap(WIDTH, A4[1])[1] for block in (*above, *below)]
     room = A4[1] - 2 * MARGIN - sum(heights) - 8 * mm
@@ -205,14 +206,16 @@ def _interval(figure: Mapping[str, float]) -> str:
     return f"{figure['value']:.2f} ({figure['low']:.2f} to {figure['high']:.2f})"
 
 
-def _notes(prediction: Prediction, words: Words) -> list[Flowable]:
+def _notes(
+    prediction: Prediction, metrics: Mapping[str, Any], words: Words
+) -> list[Flowable]:
     say = words["pdf"]
     blocks: list[Flowable] = []
     if prediction.regions:
         regions = "; ".join(
             say["region"].format(
-                number=number, x=f"{r.x:.0f}", y=f"{r.y:.0f}", width=f"{r.width:.0f}",
-                height=f"{r.height:.0f}", score=percent(min(r.score, prediction.probability)),
+                number=number, where=where(r, prediction, words), x=f"{r.x:.0f}", y=f"{r.y:.0f}",
+                width=f"{r.width:.0f}", height=f"{r.height:.0f}", score=local(r, prediction),
             )
             for number, r in enumerate(prediction.regions, 1)
         )
@@ -222,6 +225,9 @@ def _notes(prediction: Prediction, words: Words) -> list[Flowable]:
     if prediction.warnings:
         warnings = say["file"].format(warnings=" ".join(prediction.warnings))
         blocks += [_paragraph(warnings, 7.5), Spacer(0, 1.5 * mm)]
+    # The page shows all of them; here is room for the first.
+    for sentence in part_limitations(prediction, metrics)[:1]:
+        blocks += [_paragraph(f"{words['weak']}. {sentence}", 7.5), Spacer(0, 1.5 * mm)]
     return [*blocks, _paragraph(say["limits"], 7.5), Spacer(0, 4 * mm)]
 
 

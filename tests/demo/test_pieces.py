@@ -36,6 +36,7 @@ from detector.io.radiograph import load_radiograph
 from detector.model.anatomy import Anatomy
 from detector.model.calibration import Calibration, Decision, Logistic
 from detector.model.letterbox import Letterbox
+from detector.report.regions import where
 from detector.report.words import ENGLISH, LANGUAGES, words_in
 
 CALIBRATION = Calibration(Logistic(1, 0), Logistic(1, 0), 0.1, 0.6, 1.5, 0.2)
@@ -217,10 +218,28 @@ def test_every_text_is_escaped():
 
 def test_places_are_named_by_thirds():
     prediction = reading_of()
-    assert cards.where(Region(0, 0, 4, 4, 1), prediction) == "Upper left of image"
-    assert cards.where(Region(30, 46, 4, 4, 1), prediction) == "Centre"
-    assert cards.where(Region(60, 46, 4, 4, 1), prediction) == "Middle right of image"
+    assert where(Region(0, 0, 4, 4, 1), prediction) == "Upper left of image"
+    assert where(Region(30, 46, 4, 4, 1), prediction) == "Centre"
+    assert where(Region(60, 46, 4, 4, 1), prediction) == "Middle right of image"
     assert "Upper middle" in cards.describe(prediction)
+
+
+def test_the_warning_beside_the_verdict_is_of_the_part_that_the_film_shows():
+    metrics = {"limitations": [
+        "On FracAtlas films, 64 of 70 fractures are found.", "On FracAtlas films, leg, 20 of 25.",
+        "On children's wrists and forearms, 15 of 16.", "FracAtlas films, hip: AUC 0.80.",
+    ]}  # fmt: skip
+
+    def first(part: str | None) -> str:
+        said = words(cards.verdict_card(reading_of(anatomy=Anatomy(part, 0.9)), metrics))
+        assert all(said.count(sentence) == 1 for sentence in metrics["limitations"])
+        return said[: said.index(ENGLISH["weak"])].strip()
+
+    assert first("knee").endswith("leg, 20 of 25.")
+    assert first("wrist or hand").endswith("15 of 16.")
+    assert first("hip").endswith("hip: AUC 0.80.")
+    assert first("shoulder").endswith("64 of 70 fractures are found.")
+    assert first(None).endswith("64 of 70 fractures are found.")
 
 
 def test_a_region_is_told_with_the_part_of_the_body_where_that_is_named(detector):
@@ -228,7 +247,7 @@ def test_a_region_is_told_with_the_part_of_the_body_where_that_is_named(detector
     assert "Upper middle of image (wrist or hand)" in words(cards.regions_list(named))
     assert "(wrist or hand)" in cards.describe(named)
     unsure = reading_of(anatomy=Anatomy(None, 0.7))
-    assert "(" not in cards.where(REGION, unsure)
+    assert "(" not in where(REGION, unsure)
     elsewhere = Reading(named, SOURCE).marked(60, 90)
     assert "upper middle of image (wrist or hand)" in words(agreement(elsewhere))
     german = agreement(elsewhere, words_in("de"))

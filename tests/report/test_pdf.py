@@ -14,6 +14,7 @@ from pypdf import PdfReader
 
 from detector.explain.regions import Region
 from detector.model import calibration
+from detector.model.anatomy import Anatomy
 from detector.model.ood import ScopeCheck
 from detector.phantom import random_phantom
 from detector.report import pdf as report
@@ -57,11 +58,24 @@ def test_one_page_says_what_was_found(prediction):
     for words in (
         "Fracture likely", "Probability of fracture: 93 %", "lower", "upper",
         "version 1.2.3, sha256 0123456789ab", "2026-03-04 12:30",
-        "1: x 180, y 300, 60 x 40 px, local probability 91 %", "2: x 20",
+        "x 180, y 300, 60 x 40 px, local probability 91 %", "2: Upper left of image, x 20",
         "The reader's own conclusion", "Signature", "Not a medical device",
     ):  # fmt: skip
         assert words in text
     assert re.sub(r"\s+", " ", ENGLISH["pdf"]["limits"]) in text
+
+
+def test_the_part_of_the_body_is_named_with_its_limitation(prediction):
+    metrics = {**METRICS, "limitations": [
+        "On FracAtlas films, 1 of 2.", "FracAtlas films, hip: AUC 0.80.",
+    ]}  # fmt: skip
+    hip = replace(prediction, anatomy=Anatomy("hip", 0.9))
+    _, text = read(make_report(hip, metrics=metrics))
+    assert "2: Upper left of image (hip), x 20" in text
+    assert f"{ENGLISH['weak']}. FracAtlas films, hip: AUC 0.80." in text
+    assert "1 of 2" not in text
+    _, text = read(make_report(replace(prediction, anatomy=None), metrics=metrics))
+    assert "(hip)" not in text and ENGLISH["weak"] not in text
 
 
 def test_film_and_overlay_are_both_on_it(prediction):
