@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pypdf import PdfReader
 
 from detector.report.words import words_in
@@ -146,6 +148,63 @@ def test_the_film_fills_the_screen_and_no_more(page, films, width, height):
     box = page.locator(".fv").bounding_box()
     assert box["y"] + box["height"] <= height + 1
     assert box["height"] > 0.6 * height
+
+
+def test_in_a_frame_taller_than_the_screen_the_film_is_no_taller_than_the_screen(page, films):
+    outside = page_address().rstrip("/") + "/outside.html"
+    frame = '<iframe src="/" style="width: 1400px; height: 3000px; border: 0"></iframe>'
+    page.route(outside, lambda route: route.fulfill(body=frame, content_type="text/html"))
+    page.goto(outside)
+    inside = page.frame_locator("iframe")
+    inside.locator("#drop input[type=file]").set_input_files(films[0])
+    inside.locator(".fv[data-heat=true]").wait_for()
+    settle(page)
+    height = page.viewport_size["height"]
+    assert 0.6 * height < inside.locator(".fv").bounding_box()["height"] <= height
+
+
+def contrast(a: np.ndarray, b: np.ndarray) -> float:
+    """WCAG 2.2's contrast of two colours, in [1, 21]."""
+
+    def luminance(colour: np.ndarray) -> float:
+        share = np.asarray(colour[:3]) / 255
+        linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+        return float(linear @ (0.2126, 0.7152, 0.0722))
+
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_forced_colours_icon_and_gauge_are_seen(page, films, scheme):
+    page.emulate_media(forced_colors="active", color_scheme=scheme)
+    page.reload()
+    page.wait_for_selector("#drop input[type=file]", state="attached")
+    read(page, films[0])
+    settle(page)
+
+    def picture(where: str) -> np.ndarray:
+        shot = Image.open(io.BytesIO(page.locator(where).first.screenshot()))
+        return np.asarray(shot.convert("RGB"))
+
+    icon = picture("#headline .fd-banner svg")
+    ground = icon[0, 0]
+    assert max(contrast(colour, ground) for colour in np.unique(icon.reshape(-1, 3), axis=0)) >= 3
+    gauge, track = (page.locator(f"#verdict .fd-{x}").bounding_box() for x in ("gauge", "track"))
+    needle = page.locator("#verdict .fd-needle").bounding_box()
+    seen = picture("#verdict .fd-gauge")
+    ground = seen[-1, 0]
+
+    def at(x: float, y: float) -> np.ndarray:
+        return seen[round(y - gauge["y"]), round(x - gauge["x"])]
+
+    line = track["y"] + track["height"] / 2
+    zones = page.locator("#verdict .fd-track i").evaluate_all(
+        "(all) => all.map((i) => i.getBoundingClientRect()).map((r) => r.x + r.width / 2)"
+    )
+    assert len({tuple(at(x, line)) for x in zones}) == 3
+    above = (needle["y"] + track["y"]) / 2  # where the needle stands out of the track
+    assert contrast(at(needle["x"] + needle["width"] / 2, above), ground) >= 3
 
 
 def test_on_a_phone_the_film_comes_right_after_the_headline(page, films):
