@@ -25,7 +25,9 @@ from tempfile import TemporaryDirectory
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from demo.about import commit
 from demo.examples import ATTRIBUTION, copy_examples
+from detector import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
 SPACE_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -53,15 +55,13 @@ if __name__ == "__main__":
     ]))
 '''
 
-README = """---
-title: Fracture detector
+# The Hub reads a Space's settings from here; `settings` are those of its kind.
+FRONT_MATTER = """---
+title: {title}
 emoji: 🦴
 colorFrom: indigo
 colorTo: gray
-sdk: gradio
-sdk_version: {sdk_version}
-python_version: "{python}"
-app_file: app.py
+{settings}
 license: apache-2.0
 short_description: {summary}
 tags:
@@ -74,47 +74,37 @@ tags:
 pinned: false
 ---
 
-# Fracture detector
+# {title}
 
+"""
+
+SETTINGS = """sdk: gradio
+sdk_version: {sdk_version}
+python_version: "{python}"
+app_file: app.py"""
+
+README = """\
 Drop a limb X-ray film on the page and get a verdict, a calibrated confidence and a heatmap that
 points at the fracture. Decision support for people who read films; **not a medical device**.
 
 A public Space is someone else's computer: do not upload films of patients to it. Run the page on
 your own machine or in your own network for those. The examples on the page are {examples}
 
-The model card is in [weights/README.md](weights/README.md). Version {version}{commit}.
+The model card is in [weights/README.md](weights/README.md). {version}
 """
 
-
-STATIC_README = """---
-title: Fracture detector, in your browser
-emoji: 🦴
-colorFrom: indigo
-colorTo: gray
-sdk: static
-license: apache-2.0
-short_description: {summary}
+STATIC_SETTINGS = """sdk: static
 custom_headers:
   cross-origin-embedder-policy: require-corp
   cross-origin-opener-policy: same-origin
-  cross-origin-resource-policy: cross-origin
-tags:
-  - medical
-  - radiology
-  - x-ray
-  - fracture-detection
-  - explainable-ai
-  - grad-cam
-pinned: false
----
+  cross-origin-resource-policy: cross-origin"""
 
-# Fracture detector, in your browser
-
+STATIC_README = """\
 Drop a limb radiograph on the page: the model runs in your own browser. The film stays on your
 device, the page cannot send it anywhere, and it works without a network once it has been opened.
 Decision support for people who read radiographs; **not a medical device**.
 
-The licences of what the page is made of lie in `licences/`. Version {version}{commit}.
+The licences of what the page is made of lie in `licences/`. {version}
 """
 
 
@@ -175,9 +165,6 @@ def assemble(
     Raises:
         PublishError: `folder` is not empty, or what a Space needs is missing.
     """
-    from demo.about import commit
-    from detector import __version__
-
     if folder.exists() and any(folder.iterdir()):
         raise PublishError(f"{folder} is not empty. Choose a new folder.")
     if not (root / "weights" / "model.safetensors").is_file():
@@ -189,18 +176,28 @@ def assemble(
     shutil.copy(root / "LICENSE", folder)
     if examples:
         copied_examples(examples, folder / "demo" / "examples")
-    at = commit()
-    (folder / "app.py").write_text(APP.format(commit=at), encoding="utf-8")
+    (folder / "app.py").write_text(APP.format(commit=commit()), encoding="utf-8")
     index = [f"--extra-index-url {torch_index}"] if torch_index else []
     lines = [*index, *(f"{name}=={version}" for name, version in pins.items())]
     (folder / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    readme = README.format(
-        sdk_version=pins["gradio"], python=PYTHON, summary=SUMMARY, version=__version__,
-        commit=f", commit {at}" if at else "",
-        examples=f"real films: {ATTRIBUTION}" if examples else "synthetic.",
-    )  # fmt: skip
-    (folder / "README.md").write_text(readme, encoding="utf-8")
+    settings = SETTINGS.format(sdk_version=pins["gradio"], python=PYTHON)
+    body = README.format(
+        version=version_line(), examples=f"real films: {ATTRIBUTION}" if examples else "synthetic."
+    )
+    write_readme(folder, "Fracture detector", settings, body)
     return sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+
+
+def write_readme(folder: Path, title: str, settings: str, body: str) -> None:
+    """Write the Space's `README.md`: the settings that the Hub reads, and the text below them."""
+    front = FRONT_MATTER.format(title=title, settings=settings, summary=SUMMARY)
+    (folder / "README.md").write_text(front + body, encoding="utf-8")
+
+
+def version_line() -> str:
+    """Which version of the project the Space holds, as a sentence."""
+    at = commit()
+    return f"Version {__version__}{f', commit {at}' if at else ''}."
 
 
 def copied_examples(source: Path, folder: Path) -> None:
@@ -221,9 +218,6 @@ def assemble_static(folder: Path) -> list[Path]:
     Raises:
         PublishError: `folder` is not empty, or the page cannot be built.
     """
-    from demo.about import commit
-    from detector import __version__
-
     # As a command: `browser` imports this folder's assets, so nothing here imports `browser`.
     done = subprocess.run(
         [sys.executable, "-m", "browser.build", "--out", str(folder.absolute())],
@@ -231,11 +225,8 @@ def assemble_static(folder: Path) -> list[Path]:
     )
     if done.returncode:
         raise PublishError((done.stderr.strip() or "The page could not be built.").splitlines()[-1])
-    at = commit()
-    readme = STATIC_README.format(
-        summary=SUMMARY, version=__version__, commit=f", commit {at}" if at else ""
-    )
-    (folder / "README.md").write_text(readme, encoding="utf-8")
+    body = STATIC_README.format(version=version_line())
+    write_readme(folder, "Fracture detector, in your browser", STATIC_SETTINGS, body)
     return sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
 
 
