@@ -15,10 +15,12 @@ import gradio as gr
 
 from demo.cards import weak_points
 from demo.language import language_menu, t, tag
+from demo.reading import Reading
 from demo.theme import asset, html
 from detector import FractureDetector, __version__
+from detector.report.regions import GROUPS
 from detector.report.results import percent
-from detector.report.words import ENGLISH
+from detector.report.words import ENGLISH, Words, words_in
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD = "README.md"
@@ -117,8 +119,14 @@ def model_card(folder: Path | None) -> str:
     return re.sub(r"!\[([^\]]*)\]\(([^)\s]+)\)", inside, text)
 
 
-def about_tab(detector: FractureDetector, folder: Path | None) -> None:
-    """Build the tab: figures, what it is for, privacy, the model's facts; its card on demand."""
+def about_tab(
+    detector: FractureDetector, folder: Path | None, tab: gr.Tab, reading: gr.State,
+    language: gr.Textbox,
+) -> None:  # fmt: skip
+    """Build the tab: figures, what it is for, privacy, the model's facts; its card on demand.
+
+    The figures begin with those of films like the one that is open (``reading``).
+    """
     config = detector.config
     points = config.calibration
     facts = {
@@ -138,10 +146,13 @@ def about_tab(detector: FractureDetector, folder: Path | None) -> None:
         for name, value in facts.items()
     )
     with gr.Column(elem_classes="fd-about"):
-        html(
-            f'<div class="fd-card">{tag("h2", "figures")}{figures(config.metrics, folder)}'
-            f'{weak_points(config.metrics)}</div>',
-            js_on_load="fd.translate(element);",
+        box = html(figures_card(config.metrics, folder), elem_id="figures")
+        tab.select(
+            lambda reading, language: figures_card(
+                config.metrics, folder, part_shown(reading), words_in(language)
+            ),
+            [reading, language], box, queue=False, show_progress="hidden",
+            api_visibility="private",
         )  # fmt: skip
         for title, text in (("for", "what for"), ("probability", "how made")):
             html(tag("h2", title), js_on_load="fd.translate(element);")
@@ -163,35 +174,66 @@ def about_tab(detector: FractureDetector, folder: Path | None) -> None:
             )  # fmt: skip
 
 
-def figures(metrics: Mapping[str, Any], folder: Path | None) -> str:
+def part_shown(reading: Reading | None) -> str:
+    """The part of the body on the open film; empty where it is not named, or not yet told."""
+    anatomy = reading and reading.revealed and reading.prediction.anatomy
+    return (anatomy and anatomy.region) or ""
+
+
+def figures_card(
+    metrics: Mapping[str, Any], folder: Path | None, part: str = "", words: Words = ENGLISH
+) -> str:
+    """The figures on test films, those of films of this ``part`` of the body first; the limits."""
+    return (
+        f'<div class="fd-card"><h2>{escape(words["page"]["figures"])}</h2>'
+        f"{figures(metrics, folder, part)}{weak_points(metrics, words)}</div>"
+    )
+
+
+def figures(metrics: Mapping[str, Any], folder: Path | None, part: str = "") -> str:
     """Sensitivity, specificity and AUC on test films, with ROC and calibration where they are."""
     try:
         test = metrics["test"]["fracatlas"]
-        rows = [("AUC", _interval(test["auc"], ".2f"))]
-        for point, name in (("rule_out", "lower threshold"), ("rule_in", "upper threshold")):
-            measured = test["operating_points"][point]
-            rows += [
-                (f"{kind}, {name}", _interval(measured[kind.lower()], ".0%"))
-                for kind in ("Sensitivity", "Specificity")
-            ]
-        pointing = _interval(test["pointing"], ".0%")
-        rows.append(("Point of maximum activation on the fracture, or close to it", pointing))
-        films = (
-            f"{test['films']} test films of FracAtlas, {test['fractured']} with a fracture by the "
-            "reference standard, none of them seen in training; 95 % intervals in brackets."
-        )
+        tables = [
+            _table(test["subgroups"][group], f"Films like the one that is open ({group}): ")
+            for group in _groups_of(part) if group in test["subgroups"]
+        ]
+        tables.append(_table(test, "All films: " if tables else ""))
     except (KeyError, TypeError):
         return ""
-    body = "".join(f"<tr><td>{escape(name)}</td><td>{value}</td></tr>" for name, value in rows)
     drawn = "".join(
         _drawing(folder / f"{name}.svg", alt) for name, alt in (
             ("roc", "ROC curve on the test films"),
             ("calibration", "Stated probability against the share of fractures found"),
         )
     ) if folder else ""  # fmt: skip
+    return f'<div lang="en">{"".join(tables)}<div class="fd-drawings">{drawn}</div></div>'
+
+
+def _groups_of(part: str) -> list[str]:
+    """What the figures on FracAtlas call films of this part of the body."""
+    named = (name.partition(" films, ") for name in GROUPS.get(part, []))
+    return [group for source, _, group in named if source == "FracAtlas"]
+
+
+def _table(test: Mapping[str, Any], which: str) -> str:
+    rows = [("AUC", _interval(test["auc"], ".2f"))]
+    for point, name in (("rule_out", "lower threshold"), ("rule_in", "upper threshold")):
+        measured = test["operating_points"][point]
+        rows += [
+            (f"{kind}, {name}", _interval(measured[kind.lower()], ".0%"))
+            for kind in ("Sensitivity", "Specificity")
+        ]
+    pointing = _interval(test["pointing"], ".0%")
+    rows.append(("Point of maximum activation on the fracture, or close to it", pointing))
+    body = "".join(f"<tr><td>{escape(name)}</td><td>{value}</td></tr>" for name, value in rows)
+    films = (
+        f"{which}{test['films']} test films of FracAtlas, {test['fractured']} with a fracture by "
+        "the reference standard, none of them seen in training; 95 % intervals in brackets."
+    )
     return (
-        f'<div lang="en"><p class="fd-small">{escape(films)}</p><table class="fd-table"><tbody>'
-        f'{body}</tbody></table><div class="fd-drawings">{drawn}</div></div>'
+        f'<p class="fd-small">{escape(films)}</p><table class="fd-table"><tbody>{body}</tbody>'
+        "</table>"
     )
 
 

@@ -51,8 +51,8 @@ def build_page(
                 StudyTab(film, tabs, FILM_TAB)
             with gr.Tab(t("worklist"), id="worklist"):
                 WorklistTab(film, tabs, FILM_TAB)
-            with gr.Tab(t("about"), id="about"):
-                about_tab(detector, card_folder)
+            with gr.Tab(t("about"), id="about") as about:
+                about_tab(detector, card_folder, about, film.reading, language)
         html(footer(detector), js_on_load="fd.translate(element);")
         add_api(reader)
     patch(page.queue(max_size=MAX_WAITING, api_open=False))

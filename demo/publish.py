@@ -35,6 +35,7 @@ PYTHON = "3.11"
 SUMMARY = "Verdict and heatmap for limb X-rays, not a medical device"  # the Hub takes 60 letters
 FOLDERS = ("demo", "detector", "weights")
 EXTRAS = ("demo", "fast")  # of pyproject.toml: the page, and the faster runtime
+FONTS = ("fonts-noto-core", "fonts-wqy-microhei")  # Debian's: the scripts of the page's PDF
 LEFT_OUT = ("__pycache__", "training", "bulk", "pacs", "examples", "publish.py", ".*")
 
 APP = '''"""The Space's way in: the page, as `python -m demo` serves it."""
@@ -180,6 +181,7 @@ def assemble(
     index = [f"--extra-index-url {torch_index}"] if torch_index else []
     lines = [*index, *(f"{name}=={version}" for name, version in pins.items())]
     (folder / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "packages.txt").write_text("\n".join(FONTS) + "\n", encoding="utf-8")
     settings = SETTINGS.format(sdk_version=pins["gradio"], python=PYTHON)
     body = README.format(
         version=version_line(), examples=f"real films: {ATTRIBUTION}" if examples else "synthetic."

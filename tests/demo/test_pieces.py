@@ -21,7 +21,14 @@ from starlette.routing import Route
 
 from demo import cards, examples
 from demo.__main__ import parse
-from demo.about import about_tab, footer, model_card, model_facts
+from demo.about import (
+    about_tab,
+    figures_card,
+    footer,
+    model_card,
+    model_facts,
+    part_shown,
+)
 from demo.predictive import of_a_hundred, post_test
 from demo.reading import ABSENT, PRESENT, UNSURE, Reading, agreement
 from demo.server import BUSY, Guard
@@ -463,11 +470,29 @@ def test_the_model_describes_itself_in_json(detector):
 
 def test_the_page_and_the_api_say_in_what_the_network_runs(detector):
     torch = FractureDetector(detector.model, "torch")
-    with gr.Blocks() as page:
-        about_tab(torch, None)
+    with gr.Blocks() as page, gr.Tab() as tab:
+        about_tab(torch, None, tab, gr.State(), gr.Textbox())
     said = words("".join(str(getattr(b, "value", "")) for b in page.blocks.values()))
     assert "runs in torch, float32" in said and "runs in torch, float32" in footer(torch)
     assert model_facts(torch)["engine"] == {"name": "torch", "precision": "float32"}
+
+
+def test_about_begins_with_the_figures_of_films_like_the_open_one(detector):
+    metrics = detector.config.metrics
+    leg = metrics["test"]["fracatlas"]["subgroups"]["leg"]["films"]
+    shown = words(figures_card(metrics, None, "knee"))
+    first = shown.index(f"Films like the one that is open (leg): {leg} test films")
+    assert first < shown.index("All films: ")
+    for part in ("", "elbow"):  # not named, or without figures
+        assert "like the one" not in figures_card(metrics, None, part)
+        assert "AUC" in figures_card(metrics, None, part)
+    assert "Kennzahlen" in figures_card(metrics, None, "", words_in("de"))
+
+
+def test_about_takes_the_part_from_a_film_whose_result_is_told():
+    told = Reading(reading_of(anatomy=Anatomy("knee", 0.9)), SOURCE)
+    assert part_shown(told) == "knee" and part_shown(replace(told, revealed=False)) == ""
+    assert part_shown(None) == "" == part_shown(Reading(reading_of(), SOURCE))
 
 
 def test_the_model_card_shows_its_own_pictures_and_no_other_file(tmp_path):

@@ -39,8 +39,8 @@ def space(tmp_path_factory) -> Path:
 def test_it_holds_the_page_the_detector_and_the_weights_and_no_more(space):
     files = {p.relative_to(space).as_posix() for p in space.rglob("*") if p.is_file()}
     for wanted in (
-        "app.py", "README.md", "requirements.txt", "LICENSE", "demo/__main__.py", "demo/page.css",
-        "detector/predictor.py", "detector/phantom/draw.py", "weights/config.json",
+        "app.py", "README.md", "requirements.txt", "packages.txt", "LICENSE", "demo/__main__.py",
+        "demo/page.css", "detector/predictor.py", "detector/phantom/draw.py", "weights/config.json",
         "weights/model.safetensors",
     ):  # fmt: skip
         assert wanted in files
@@ -97,6 +97,11 @@ def test_the_requirements_are_pinned_installed_and_complete(space):
             assert need.specifier.contains(pin.version), f"{name} needs {need}"
     assert {"gradio", "torch", "openvino"} <= pins.keys()
     assert not {"pytest", "accelerate", "playwright"} & pins.keys()
+
+
+def test_it_has_the_fonts_that_the_container_has(space):
+    fonts = (space / "packages.txt").read_text().split()
+    assert fonts and f" {' '.join(fonts)} " in (ROOT / "Dockerfile").read_text()
 
 
 def free_port() -> int:

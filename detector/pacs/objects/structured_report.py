@@ -99,8 +99,8 @@ def _algorithm(prediction: Prediction) -> AlgorithmIdentification:
         version=prediction.model["version"],
         parameters=[
             f"model sha256 {prediction.model['sha256']}",
-            f"rule-out point {points.rule_out:.4f}",
-            f"rule-in point {points.rule_in:.4f}",
+            f"lower threshold {points.rule_out:.4f}",
+            f"upper threshold {points.rule_in:.4f}",
         ],
         family=codes.DCM.ArtificialIntelligence,
     )
@@ -171,14 +171,14 @@ def _sentence(prediction: Prediction) -> str:
     if not prediction.scope.in_scope:
         return f"{decision}: {prediction.scope.reason} No probability is given."
     meaning = {
-        calibration.Decision.FRACTURE_LIKELY: "at or above the rule-in point",
+        calibration.Decision.FRACTURE_LIKELY: "at or above the upper threshold",
         calibration.Decision.UNCERTAIN: (
             "between the two operating points, needs review"
             if prediction.probability < prediction.calibration.rule_in
-            else "at or above the rule-in point, but no region stands out, needs review"
+            else "at or above the upper threshold, but no region stands out, needs review"
         ),
         calibration.Decision.NO_FRACTURE_SEEN:
-            "below the rule-out point, which does not exclude a fracture",
+            "below the lower threshold, which does not exclude a fracture",
     }[prediction.decision]
     count = len(prediction.regions)
     marked = {0: "No region is marked.", 1: "One region is marked."}.get(

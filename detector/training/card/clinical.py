@@ -110,7 +110,7 @@ def _sizes(sources: Mapping[str, Figures]) -> Iterator[str]:
         yield "### By the size of the fracture"
         yield "The largest fracture box, as a part of the film's area."
         yield "\n".join(table(
-            ["films", "box", "number", "found at rule-out", "found at rule-in", "pointing"], rows
+            ["films", "box", "number", "found at lower threshold", "at upper", "pointing"], rows
         ))
 
 

@@ -167,11 +167,11 @@ def _identity(config: ModelConfig, sha256: str) -> Iterator[tuple[str, str]]:
 def _verdicts(config: ModelConfig) -> str:
     cut = config.calibration
     return (
-        f"P(fracture) ≥ {cut.rule_in:.3f}: **fracture likely** (rule-in point). Below "
-        f"{cut.rule_out:.3f}: **no fracture seen** (rule-out point). Between them: **uncertain**. "
-        "A picture that is no limb film is **out of scope**. Both points were chosen on "
-        "validation films with a finite-sample (conformal) correction, rule-out for a sensitivity "
-        "and rule-in for a specificity of 0.95 or more. The probability is calibrated at a "
+        f"P(fracture) ≥ {cut.rule_in:.3f}: **fracture likely** (upper threshold). Below "
+        f"{cut.rule_out:.3f}: **no fracture seen** (lower threshold). Between them: **uncertain**. "
+        "A picture that is no limb film is **out of scope**. Both were chosen on validation films "
+        "with a finite-sample (conformal) correction, the lower for a sensitivity and the upper "
+        "for a specificity of 0.95 or more. The probability is calibrated at a "
         f"prevalence of {100 * cut.prevalence:.0f} %, that of the validation films. Colour and "
         "boxes begin where the probability at a location reaches "
         f"{cut.display_threshold:.3f}, everywhere the same: chosen so that three of four normal "

@@ -52,7 +52,7 @@ def _roc(axes: Axes, ranked: Mapping[str, Any]) -> None:
                 marker=_MARKS.get(point, "s"), markeredgecolor="white", markersize=8,
             )
     axes.set(xlabel="1 − specificity", ylabel="sensitivity")
-    axes.set_title("▼ rule-out   ● balanced   ▲ rule-in", fontsize=9)
+    axes.set_title("▼ lower threshold   ● balanced   ▲ upper threshold", fontsize=9)
     axes.legend(loc="lower right", fontsize=8)
 
 

@@ -69,13 +69,13 @@ def _familiarity(figures: Figures | None, head: Figures) -> Iterator[str]:
                "as an unfamiliar film is, at those that the other unseen sources alone give:")
         yield "\n".join(table(
             ["unseen source", "films", "unfamiliar", "normal, usual points", "normal, now",
-             "rule-in"],
+             "upper threshold"],
             [[source_name(s), f["films"], _percent(f["unfamiliar"]),
               _said(f["at_usual_points"].get("normal")), _together(f), f"{f['rule_in']:.3f}"]
              for s, f in figures["unseen"].items()],
         ))
-        yield ("No fractured film of an unseen source was at hand, so rule-out is the usual one: "
-               "nothing shows that more of these films could be cleared safely.")
+        yield ("No fractured film of an unseen source was at hand, so the lower threshold is the "
+               "usual one: nothing shows that more of these films could be cleared safely.")
 
 
 def _groups(known: Figures) -> list[str]:

@@ -27,8 +27,8 @@ SUBGROUP_GAP = 0.04  # of AUC below all films of the source
 SUBGROUP_FRACTURED = 8  # fewer say too little
 SUBGROUP_LEAST = 5  # as many are enough where the whole interval lies below all films
 PROMISES = (  # what the operating points were chosen for: point, figure, target, its films in words
-    ("rule_out", "sensitivity", 0.95, "fractures are found at the rule-out point"),
-    ("rule_in", "specificity", 0.95, "normal films lie below the rule-in point"),
+    ("rule_out", "sensitivity", 0.95, "fractures are found at the lower threshold"),
+    ("rule_in", "specificity", 0.95, "normal films lie below the upper threshold"),
 )
 PROMISED_FILMS = 15  # of a source; fewer say too little
 ECE_TARGET = 0.05

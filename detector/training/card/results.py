@@ -143,8 +143,8 @@ def _subgroups(sources: Mapping[str, Figures]) -> Iterator[str]:
                 percents(g["decided"].get("error")),
             ])
         yield "\n".join(table(
-            ["films", "number (fractured)", "AUC", "sensitivity at rule-out",
-             "specificity at rule-in", "sensitivity, balanced", "specificity, balanced",
+            ["films", "number (fractured)", "AUC", "sensitivity, lower threshold",
+             "specificity, upper threshold", "sensitivity, balanced", "specificity, balanced",
              "pointing", "decided", "error among decided"], rows,
         ))
 

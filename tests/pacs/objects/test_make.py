@@ -229,7 +229,7 @@ def test_the_model_and_that_it_is_no_diagnosis_are_in_the_report(reader: Fractur
     text = []
     report.walk(lambda item, element: text.append(str(element.value)), recursive=True)
     model = f"model sha256 {prediction.model['sha256']}"
-    for word in ("fracture-detector", "tiny", model, "rule-in point 0.6000"):
+    for word in ("fracture-detector", "tiny", model, "upper threshold 0.6000"):
         assert any(word in value for value in text)
     assert said(report)[-1] == STATEMENT and "Not a diagnosis" in STATEMENT
     assert said(report)[0].startswith("Fracture likely: the probability of a fracture is 88 %")

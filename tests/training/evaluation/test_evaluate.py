@@ -359,7 +359,7 @@ def test_an_operating_point_that_keeps_less_than_it_promised_is_weak():
 
     kept, missed = point(0.96, 70, 1.0), point(0.8, 25, 0.92)
     assert of(kept) == ""
-    assert "On FracAtlas films, 0, 20 of 25 fractures are found at the rule-out point" in of(
+    assert "On FracAtlas films, 0, 20 of 25 fractures are found at the lower threshold" in of(
         kept, missed)
     assert of(kept, point(0.9, 25, 0.97)) == ""  # a part of the films may well scatter
     assert "63 of 70 fractures" in of(point(0.9, 70, 0.97))
