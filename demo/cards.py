@@ -74,10 +74,10 @@ def verdict_card(
         parts.append(f"<p><strong>{escape(said)}</strong></p>")
     if synthetic:
         parts.append(f'<p class="fd-small fd-note">{escape(words["synthetic"])}</p>')
-    parts += [
-        f'<p class="fd-small fd-note" lang="en">{escape(warning)}</p>'
-        for warning in prediction.warnings
-    ]
+    for warning in prediction.warnings:
+        told = words.told(warning)
+        language = ' lang="en"' if told == warning else ""
+        parts.append(f'<p class="fd-small fd-note"{language}>{escape(told)}</p>')
     if prediction.regions:
         parts.append(regions_list(prediction, words))
     parts.append(weak_points(metrics, words, part_limitations(prediction, metrics)))
@@ -170,7 +170,7 @@ def meaning(
 ) -> str:
     """One or two sentences: where the film stands, and how this threshold did on test films."""
     if prediction.decision == Decision.OUT_OF_SCOPE:
-        return words.say("means out of scope", reason=scope_reason(prediction, words))
+        return words.say("means out of scope", reason=words.told(prediction.scope.reason))
     key, point = {
         Decision.FRACTURE_LIKELY: ("means likely", "rule_in"),
         Decision.NO_FRACTURE_SEEN: ("means none", "rule_out"),
@@ -181,13 +181,6 @@ def meaning(
         # The figures are of films that the model knows, at their operating points.
         figures="" if prediction.unfamiliar else _figures(metrics, point, words),
     )  # fmt: skip
-
-
-def scope_reason(prediction: Prediction, words: Words = ENGLISH) -> str:
-    """Why there is no result; in English where the reason has no translation."""
-    known = {sentence: key for key, sentence in ENGLISH["ood"].items()}
-    reason = prediction.scope.reason
-    return words["ood"][known[reason]] if reason in known else reason
 
 
 def _figures(metrics: Mapping[str, Any], point: str, words: Words) -> str:

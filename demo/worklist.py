@@ -125,7 +125,7 @@ def _table_row(number: int, row: Row, words: Words) -> str:
             chance = cards.told_apart(
                 entry["probability"], points["rule_out"], points["rule_in"]
             )
-        note = entry["scope"]["reason"] or " ".join(entry["warnings"])
+        note = words.told(entry["scope"]["reason"]) or " ".join(map(words.told, entry["warnings"]))
         if not note and entry["regions"]:
             score = min(entry["regions"][0]["score"], entry["probability"])
             note = words.say("strongest", score=percent(score))

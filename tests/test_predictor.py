@@ -214,7 +214,7 @@ def test_another_modality_is_out_of_scope_by_its_header(modality: str):
     assert told.predict(odd.dicom(odd.grey(), Modality="DX")).decision == "fracture likely"
     prediction = told.predict(odd.dicom(odd.grey(), Modality=modality))
     assert prediction.decision == "out of scope" and prediction.regions == ()
-    assert "no plain X-ray film" in prediction.scope.reason and prediction.scope.score > 1
+    assert "not a plain radiograph" in prediction.scope.reason and prediction.scope.score > 1
     assert "FOO" not in prediction.scope.reason
 
 

@@ -16,7 +16,7 @@ from detector.io.screenshot import NOT_FOUND
 RADIOGRAPHS = frozenset({"CR", "DX", "DR", "RG", "RF", "XA", "SC", "OT"})
 
 # Why a file is out of scope, with the word of its header in place of {}.
-NO_RADIOGRAPH = "The file's header says that the picture is no plain X-ray film (modality {})."
+NO_RADIOGRAPH = "The file's header says that the picture is not a plain radiograph (modality {})."
 NO_LIMB = (
     "The file's header says that the film shows no limb (body part {}); the model was trained on "
     "limbs."

@@ -20,8 +20,8 @@ MAX_COLOURFULNESS = 0.12  # share of the grey range; scans of films with a tint 
 
 # Why a film is out of scope; the page without a server says the same.
 BLANK = "The picture is blank."
-IN_COLOUR = "The picture is in colour, so it is no plain X-ray film."
-UNLIKE = "The picture does not look like the limb films that the model was trained on."
+IN_COLOUR = "The picture is in colour, so it is not a plain radiograph."
+UNLIKE = "The picture does not look like the limb radiographs that the model was trained on."
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ def _verdict(prediction: Prediction, words: Words) -> list[Flowable]:
         figure = say["probability"].format(probability=percent(prediction.probability))
         note = say["calibrated"].format(prevalence=percent(prediction.calibration.prevalence))
     else:
-        figure, note = say["no probability"], prediction.scope.reason
+        figure, note = say["no probability"], words.told(prediction.scope.reason)
     cells = [
         [_paragraph(words.heading(prediction.decision), 15, white, bold=True),
          _paragraph(figure, 11, white, bold=True)],
@@ -223,7 +223,7 @@ def _notes(
             _paragraph(say["regions"].format(regions=regions), 7.5), Spacer(0, 1.5 * mm)
         ]
     if prediction.warnings:
-        warnings = say["file"].format(warnings=" ".join(prediction.warnings))
+        warnings = say["file"].format(warnings=" ".join(map(words.told, prediction.warnings)))
         blocks += [_paragraph(warnings, 7.5), Spacer(0, 1.5 * mm)]
     # The page shows all of them; here is room for the first.
     for sentence in part_limitations(prediction, metrics)[:1]:
