@@ -35,7 +35,7 @@ from detector.training.checkpoint import CheckpointError, read_checkpoint, write
 from detector.training.config import ON_PHANTOMS, TrainConfig
 from detector.training.data.dataset import EpochDataset
 from detector.training.data.films import CachedFilm
-from detector.training.ema import make_ema
+from detector.training.ema import blend, make_ema
 from detector.training.initial_network import make_network, started_from
 from detector.training.losses import image_loss, location_loss
 from detector.training.optimizer import make_optimizer, set_rate
@@ -207,6 +207,9 @@ def train(config: TrainConfig, runs: Path, resume: Path | None) -> None:
         from detector.training.export import export_weights
 
         read_checkpoint(run.best, {"average": average.module})
+        if config.init_fraction:
+            begun_from = make_network(config, config.init, False)
+            blend(average.module, begun_from, config.init_fraction)
         out = config.out or (Path("weights") if real else run.folder / "weights")
         records = [film.record for film in data.train]
         export_weights(average.module, records, data.unseen_val, config, provenance, out)

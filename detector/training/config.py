@@ -58,6 +58,8 @@ class TrainConfig:
         None, "ImageNet weights of the backbone (safetensors, timm's naming), or a folder of "
         "trained weights to go on from; without it ImageNet weights come from timm's hub",
         type=Path, metavar="FILE")
+    init_fraction: float = _option(
+        0.0, "of the weights in the folder --init that is blended into those written")
     out: Path | None = _option(
         None, "where the weights go (default: weights, for phantoms the run folder)",
         type=Path, metavar="FOLDER")
@@ -115,9 +117,11 @@ class TrainConfig:
         if not 0.5 <= self.input_scale <= 2:
             raise ValueError(f"input_scale must be in [0.5, 2], not {self.input_scale}")
         for name in ("lesion_crop_fraction", "pair_fraction", "fractured_fraction",
-                     "mimic_fraction", "drawn_label_weight"):
+                     "mimic_fraction", "drawn_label_weight", "init_fraction"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
+        if self.init_fraction and not (self.init and self.init.is_dir()):
+            raise ValueError("init_fraction is of a folder of weights: give it with --init")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup must be in [0, 1), not {self.warmup}")
         if not self.grad_clip > 0:
