@@ -1,4 +1,4 @@
-"""One film: in, verdict, viewer, read-first mode, pre-test probability, report."""
+"""One film: in, verdict, viewer, read-first mode, pre-test probability."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 import gradio as gr
 
 from demo import cards
-from demo.download import download, saver
+from demo.download import saver
 from demo.examples import Example, examples_strip
 from demo.frames import previews
 from demo.language import t
 from demo.latest_only import Answer, LatestOnly
 from demo.objects import ObjectsBox, offered
-from demo.packed_film import unpacked
 from demo.predictive import LEAST, MOST, in_range, post_test, start
 from demo.reader import Reader
 from demo.reading import ANSWERS, PRESENT, Reading, agreement
+from demo.report import ReportBox
 from demo.source import source_of
 from demo.theme import asset, html
 from demo.viewer import viewer_asset
@@ -29,7 +29,6 @@ from detector import RadiographError
 from detector.errors import SeveralFrames
 from detector.explain.methods import DEFAULT, installed_methods
 from detector.model.calibration import Decision
-from detector.report.pdf import make_report
 from detector.report.words import ENGLISH, Words, words_in
 
 logger = logging.getLogger(__name__)
@@ -131,26 +130,17 @@ class FilmTab:
                         "", html_template=asset("verdicts.html"), js_on_load=asset("verdicts.js"),
                         elem_id="verdicts",
                     )
-                    with gr.Accordion(t("report"), open=False, elem_id="report"):
-                        gr.Markdown(t("report info"))
-                        self.patient = gr.Textbox(label=t("patient"), max_length=120)
-                        self.question = gr.Textbox(label=t("question"), max_length=300)
-                        self.conclusion = gr.Textbox(
-                            label=t("conclusion"), lines=2, max_length=600
-                        )
-                        self.save = gr.Button(t("save report"), variant="primary")
-                        self.report_error = html(visible=False)
+                    self.report = ReportBox(self.language, self.reader, self.metrics)
                     self.objects = ObjectsBox(self.language, self.reader)
         self.saver = saver()
 
     def _connect(self) -> None:
-        # What belongs to one film; a report's text too: it must not go on with the next patient.
-        self.typed = [self.patient, self.question, self.conclusion]
+        # What belongs to one film.
         self.shown = [
             self.reading, self.viewer, self.headline, self.verdict, self.own, self.agreed,
             self.after, self.post, self.findings, self.answer, self.frame_row, self.frames,
             self.pending, self.drop, self.method_row, self.method, self.objects.box,
-            self.report_error, self.objects.error, *self.typed,
+            self.report.error, self.objects.error, *self.report.typed,
         ]  # fmt: skip
         # "multiple": a film asked for while another is being read is read too, and is the one shown
         on = {"show_progress": "hidden", "trigger_mode": "multiple", **MODEL}
@@ -174,10 +164,7 @@ class FilmTab:
         )
         moved = [self.reading, self.before, self.language]
         self.before.input(self.posted, moved, self.post, trigger_mode="always_last", **QUICK)
-        self.save.click(
-            self.report, [self.reading, self.language, *self.typed],
-            [self.saver, self.report_error], concurrency_id="model", api_visibility="private",
-        )  # fmt: skip
+        self.report.connect(self.reading, self.saver)
         self.objects.connect(self.reading, self.saver)
 
     # What the events do ------------------------------------------------------------------------
@@ -220,11 +207,11 @@ class FilmTab:
             self.method_row: gr.update(visible=after and len(self.methods) > 1),
             self.method: prediction.method,
             self.objects.box: gr.update(visible=offered(reading)),
-            self.report_error: gr.update(**HIDDEN),
+            self.report.error: gr.update(**HIDDEN),
             self.objects.error: gr.update(**HIDDEN),
         }
         if fresh:
-            answer |= dict.fromkeys(self.typed, "")
+            answer |= dict.fromkeys(self.report.typed, "")
         return answer, lambda: {self.viewer: reading.message(words, again=not fresh)}
 
     def refuse(
@@ -232,7 +219,7 @@ class FilmTab:
     ) -> tuple[Answer, Callable[[], Answer]]:
         """The tab without a film, and why: an older film's verdict must not stand beside it."""
         hidden = gr.update(**HIDDEN)
-        boxes = (self.own, self.after, self.method_row, self.objects.box, self.report_error,
+        boxes = (self.own, self.after, self.method_row, self.objects.box, self.report.error,
                  self.objects.error)  # fmt: skip
         answer = {
             self.reading: None, self.viewer: "", self.headline: asked(asked_as, card),
@@ -241,7 +228,7 @@ class FilmTab:
             self.answer: None, self.frame_row: gr.update(visible=pending is not None),
             self.frames: gr.skip() if pending else "",
             self.pending: pending, self.drop: None, self.method: DEFAULT,
-            **dict.fromkeys(boxes, hidden), **dict.fromkeys(self.typed, ""),
+            **dict.fromkeys(boxes, hidden), **dict.fromkeys(self.report.typed, ""),
         }  # fmt: skip
         return answer, dict
 
@@ -376,35 +363,6 @@ class FilmTab:
         if reading is None or not reading.revealed:
             return ""
         return post_test(reading.prediction, before, self.metrics, words_in(language))
-
-    def report(
-        self, reading: Reading | None, language: str, patient: str, question: str, conclusion: str
-    ) -> Answer:
-        """Make the PDF and hand it to the browser."""
-        words = words_in(language)
-
-        def failed(sentence: str) -> Answer:
-            card = cards.error_card(sentence, words["no report"], words)
-            return {self.report_error: gr.update(value=card, visible=True)}
-
-        if reading is None:
-            return failed(words["gone"])
-        fields = {words["page"]["patient"]: patient, words["page"]["question"]: question}
-        if reading.synthetic:
-            fields[words["pdf"]["fields"]] = words["pdf"]["synthetic"]
-        try:
-            with self.reader.place_of(reading.prediction):
-                pdf = make_report(
-                    unpacked(reading.prediction), fields, metrics=self.metrics,
-                    conclusion=conclusion, source=reading.source.line(reading.prediction, words),
-                    words=words,
-                )
-        except ValueError as error:
-            return failed(str(error))
-        return {
-            self.saver: download("fracture-report.pdf", "application/pdf", pdf),
-            self.report_error: gr.update(**HIDDEN),
-        }
 
 
 def choices(words: Words) -> list[tuple[str, str]]:

@@ -90,14 +90,14 @@ def test_what_was_typed_for_one_patient_is_gone_with_the_next_film(tab: FilmTab)
     fresh = tab.show(Reading(reading_of(), SOURCE), 20)[0]
     refused = tab.refuse("no film")[0]
     for answer in (fresh, refused):
-        assert [answer[field] for field in tab.typed] == ["", "", ""]
-        assert answer[tab.report_error]["visible"] is False
+        assert [answer[field] for field in tab.report.typed] == ["", "", ""]
+        assert answer[tab.report.error]["visible"] is False
 
 
 def test_what_was_typed_stays_when_the_result_is_revealed(tab: FilmTab):
     hidden = Reading(reading_of(), SOURCE, revealed=False)
     for answer in (tab.revealed(hidden, None, 20, "en"), tab.revealed(hidden, ABSENT, 20, "en")):
-        assert not set(tab.typed) & set(answer)
+        assert not set(tab.report.typed) & set(answer)
 
 
 def test_not_sure_is_an_answer_and_leaving_the_mode_shows_the_result(tab: FilmTab):
