@@ -7,7 +7,8 @@
 
 Reads train and val, no test film. A source in ``--data`` that the network was not trained on (its
 ``config.json`` says on which) counts as unseen: its films give the operating points of unfamiliar
-films. Where there is none, ``--points-from`` takes those that other weights have. Writes
+films. Where there is none, ``--points-from`` takes those that other weights have, best of the same
+recipe without a source, and what they measured on it. Writes
 ``heads.safetensors`` and ``config.json`` and the card; ``model.safetensors`` is not touched.
 """
 
@@ -146,8 +147,6 @@ def fit(
             "number": len(np.unique(data.images)), "views": len(data.images),
         },
     }
-    if unseen is None and points is not None:
-        facts["unfamiliar_points_from"] = f"weights {points.config.version}"
     figures = {
         "val": {**config.metrics.get("val", {}),
                 "normal_log_odds": round(usual_normal(held_out[at_home]), 4)},
@@ -156,6 +155,10 @@ def fit(
         ),
         "ood_left_out": ood_figures(data, held_out),
     }
+    if unseen is None and points is not None:
+        facts["unfamiliar_points_from"] = f"weights {points.config.version}"
+        if measured := points.config.metrics.get("familiarity", {}).get("unseen"):
+            figures["familiarity"] |= {"unseen": measured, "unseen_by": points.config.version}
     if heads.anatomy is not None:
         figures["anatomy"] = anatomy_figures(
             heads.anatomy, held_out.records, held_out.embeddings

@@ -68,12 +68,18 @@ def test_where_every_source_is_known_the_points_come_from_other_weights(
     assert usual.familiarity.rule_in == usual.config.calibration.rule_in
     other = tmp_path / "other"
     shutil.copytree(weights, other)
-    bolder = replace(usual.heads.familiarity, rule_out=0.01, rule_in=0.95)
-    write_heads(other, replace(usual.heads, familiarity=bolder), usual.config, usual.sha256)
+    assert fit(other, films, *NAMES) == 0  # the same network, which never saw the feet
+    theirs = read_weights(other)
+    bolder = replace(theirs.heads.familiarity, rule_out=0.01, rule_in=0.95)
+    write_heads(other, replace(theirs.heads, familiarity=bolder), theirs.config, theirs.sha256)
     assert fit(weights, films, "home", "abroad", more=("--points-from", str(other))) == 0
     taken = read_weights(weights)
     assert (taken.familiarity.rule_out, taken.familiarity.rule_in) == (0.01, 0.95)
-    assert taken.config.provenance["unfamiliar_points_from"].startswith("weights ")
+    version = theirs.config.version
+    assert taken.config.provenance["unfamiliar_points_from"] == f"weights {version}"
+    measured = theirs.config.metrics["familiarity"]["unseen"]
+    assert taken.config.metrics["familiarity"]["unseen"] == measured
+    assert f"network of weights {version}" in (weights / "README.md").read_text()
 
 
 def test_films_of_no_known_source_are_refused(weights: Path, films: Path, capsys) -> None:

@@ -51,7 +51,7 @@ def _familiarity(figures: Figures | None, head: Figures) -> Iterator[str]:
     yield (
         "A film whose embedding lies far from those of the training films (Mahalanobis distance) "
         "is unfamiliar: the model says so in a sentence, and reads it at operating points of its "
-        f"own, rule-out {head['rule_out']:.3f} and rule-in {head['rule_in']:.3f}. Of films of "
+        f"own: lower threshold {head['rule_out']:.3f}, upper {head['rule_in']:.3f}. Of films of "
         "known sources 95 % stay familiar. The probability is the same: no source left out has "
         "enough films of both classes to fit it anew. Validation films of known sources:"
     )
@@ -65,8 +65,10 @@ def _familiarity(figures: Figures | None, head: Figures) -> Iterator[str]:
              for s, f in figures["left_out"].items()],
         ))
     if figures.get("unseen"):
-        yield ("Sources that the network never saw, each read at the usual operating points, then "
-               "as an unfamiliar film is, at those that the other unseen sources alone give:")
+        by = figures.get("unseen_by")
+        network = f"network of weights {by}, from which the points come," if by else "network"
+        yield (f"Sources that the {network} never saw, each read at the usual operating points, "
+               "then as an unfamiliar film is, at those that the other unseen sources alone give:")
         yield "\n".join(table(
             ["unseen source", "films", "unfamiliar", "normal, usual points", "normal, now",
              "upper threshold"],
