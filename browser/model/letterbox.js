@@ -3,6 +3,7 @@
 // Pictures are { data: Float32Array, height, width }, rows first.
 
 const MULTIPLE = 32;
+const MOST_ENLARGED = 1.2; // canvas pixels per film pixel
 
 // Python's round: halves go to the even number.
 export function round(value) {
@@ -13,7 +14,7 @@ export function round(value) {
 
 // `aspect`: height of a film pixel over its width; such a film is square on the canvas.
 export function fit(height, width, size, aspect = 1) {
-  const factor = size / Math.max(height * aspect, width);
+  const factor = Math.min(size / Math.max(height * aspect, width), MOST_ENLARGED);
   const inner = [Math.max(1, round(height * aspect * factor)), Math.max(1, round(width * factor))];
   const canvas = inner.map((side) => Math.ceil(side / MULTIPLE) * MULTIPLE);
   return { height, width, inner, canvas, scale: [inner[0] / height, inner[1] / width] };

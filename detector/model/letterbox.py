@@ -2,7 +2,8 @@
 
 A film (H, W) is scaled so that its longest side is ``size`` and padded at the right and the bottom
 to multiples of 32, never to a square: a portrait film of 373x454 costs a fifth less that way. The
-padding is black, as beyond a collimator.
+padding is black, as beyond a collimator. A small film is enlarged by ``MOST_ENLARGED`` at most and
+has a smaller canvas: more pixels would show nothing but blur, which a network takes for a sign.
 
 Coordinates are continuous, with pixel (0, 0) covering [0, 1) x [0, 1), so that boxes and maps of
 any stride map without half-pixel drift.
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 
 MULTIPLE = 32
+MOST_ENLARGED = 1.2  # canvas pixels per film pixel
 _BAND = 64  # rows multiplied at a time: what is in double precision stays in the cache
 
 
@@ -35,11 +37,12 @@ class Letterbox:
 
     @classmethod
     def fit(cls, height: int, width: int, size: int, aspect: float = 1.0) -> Letterbox:
-        """The letterbox of a film whose longest side becomes ``size`` pixels.
+        """The letterbox of a film whose longest side becomes ``size`` pixels, or what
+        ``MOST_ENLARGED`` allows.
 
         ``aspect``: height of a film pixel over its width.
         """
-        factor = size / max(height * aspect, width)
+        factor = min(size / max(height * aspect, width), MOST_ENLARGED)
         inner = (max(1, round(height * aspect * factor)), max(1, round(width * factor)))
         canvas = tuple(-(-side // MULTIPLE) * MULTIPLE for side in inner)
         return cls(height, width, inner, canvas)

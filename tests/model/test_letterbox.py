@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.model.letterbox import MULTIPLE, Letterbox
+from detector.model.letterbox import MOST_ENLARGED, MULTIPLE, Letterbox
 
 SHAPES = [(454, 373), (373, 454), (448, 448), (2880, 2304), (100, 900), (64, 64), (2000, 1337)]
 
@@ -15,10 +15,18 @@ SHAPES = [(454, 373), (373, 454), (448, 448), (2880, 2304), (100, 900), (64, 64)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_fit(shape: tuple[int, int]) -> None:
     box = Letterbox.fit(*shape, 448)
-    assert max(box.inner) == 448
+    assert max(box.inner) == min(448, round(MOST_ENLARGED * max(shape)))
     for inner, canvas in zip(box.inner, box.canvas, strict=True):
         assert inner <= canvas < inner + MULTIPLE and canvas % MULTIPLE == 0
     assert box.inner[0] / box.inner[1] == pytest.approx(shape[0] / shape[1], rel=0.02)
+
+
+def test_a_small_film_is_enlarged_no_further_than_is_sharp() -> None:
+    box = Letterbox.fit(224, 200, 576)
+    assert box.scale == pytest.approx((MOST_ENLARGED, MOST_ENLARGED), rel=0.01)
+    assert box.canvas == (288, 256)
+    flat = Letterbox.fit(100, 224, 576, aspect=2)  # of pixels twice as high as wide
+    assert flat.inner == (240, 269)
 
 
 def test_a_film_as_narrow_as_a_hair_keeps_a_pixel() -> None:

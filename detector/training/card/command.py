@@ -20,6 +20,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from detector.model.hub import CARD_FILE
+from detector.model.letterbox import MOST_ENLARGED
 from detector.model.self_check import answer_of_network
 from detector.model.weights import (
     MODEL_FILE,
@@ -161,7 +162,8 @@ def _identity(config: ModelConfig, sha256: str) -> Iterator[tuple[str, str]]:
     yield "sha256 of `model.safetensors`", f"`{sha256}`"
     yield "network", (f"{architecture.backbone}, evidence map of stride {architecture.stride}, "
                       f"{architecture.channels} channels")
-    yield "input", f"grey film, longest side {config.input_size} px, letterboxed"
+    yield "input", (f"grey film, letterboxed: longest side {config.input_size} px, enlarged "
+                    f"{MOST_ENLARGED:g} times at most")
 
 
 def _verdicts(config: ModelConfig) -> str:
