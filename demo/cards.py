@@ -14,6 +14,7 @@ from detector.errors import SeveralFrames
 from detector.model.calibration import Decision
 from detector.report.regions import local, part_limitations, where
 from detector.report.results import percent
+from detector.report.told import told
 from detector.report.words import ENGLISH, Words
 
 _STROKE = (
@@ -75,13 +76,18 @@ def verdict_card(
     if synthetic:
         parts.append(f'<p class="fd-small fd-note">{escape(words["synthetic"])}</p>')
     for warning in prediction.warnings:
-        told = words.told(warning)
-        language = ' lang="en"' if told == warning else ""
-        parts.append(f'<p class="fd-small fd-note"{language}>{escape(told)}</p>')
+        parts.append(f'<p class="fd-small fd-note">{in_words(warning, words)}</p>')
     if prediction.regions:
         parts.append(regions_list(prediction, words))
     parts.append(weak_points(metrics, words, part_limitations(prediction, metrics)))
     return f'<div class="fd-card"><div class="fd-body">{"".join(parts)}</div></div>'
+
+
+def in_words(sentence: str, words: Words) -> str:
+    """A sentence of the model as HTML, marked as English where it has no translation."""
+    said = told(sentence, words)
+    language = ' lang="en"' if said == sentence else ""
+    return f"<span{language}>{escape(said)}</span>"
 
 
 def incomplete(prediction: Prediction) -> bool:
@@ -170,7 +176,7 @@ def meaning(
 ) -> str:
     """One or two sentences: where the film stands, and how this threshold did on test films."""
     if prediction.decision == Decision.OUT_OF_SCOPE:
-        return words.say("means out of scope", reason=words.told(prediction.scope.reason))
+        return words.say("means out of scope", reason=told(prediction.scope.reason, words))
     key, point = {
         Decision.FRACTURE_LIKELY: ("means likely", "rule_in"),
         Decision.NO_FRACTURE_SEEN: ("means none", "rule_out"),
@@ -214,7 +220,7 @@ def weak_points(
     ``of_part``: those of the part of the body that the film shows; they come first.
     """
     found = [*of_part, *(s for s in metrics.get("limitations", ()) if s not in of_part)]
-    weak = [f'<span lang="en">{escape(str(sentence))}</span>' for sentence in found]
+    weak = [in_words(str(sentence), words) for sentence in found]
     first = f'<p class="fd-small fd-note">{weak[0]}</p>' if weak else ""
     rest = "".join(
         f"<li>{sentence}</li>" for sentence in [*weak[1:], *map(escape, words["always weak"])]

@@ -28,6 +28,7 @@ from demo.view import picture
 from detector import Prediction, RadiographError
 from detector.model.calibration import Decision
 from detector.report.results import COLUMNS, percent, record, row
+from detector.report.told import told
 from detector.report.words import ENGLISH, Words, words_in
 
 MAX_FILMS = 500
@@ -125,7 +126,8 @@ def _table_row(number: int, row: Row, words: Words) -> str:
             chance = cards.told_apart(
                 entry["probability"], points["rule_out"], points["rule_in"]
             )
-        note = words.told(entry["scope"]["reason"]) or " ".join(map(words.told, entry["warnings"]))
+        said = [entry["scope"]["reason"]] if entry["scope"]["reason"] else entry["warnings"]
+        note = " ".join(told(sentence, words) for sentence in said)
         if not note and entry["regions"]:
             score = min(entry["regions"][0]["score"], entry["probability"])
             note = words.say("strongest", score=percent(score))

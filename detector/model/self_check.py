@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from detector.model.network import EvidenceNetwork
 
 # How far an answer may lie from the pinned one, as a share of 1 + its size. The shipped weights
-# stay within a tenth of it on both engines (tests/model/test_self_check.py); a graphics card rounds
+# stay within a fifth of it on both engines (tests/model/test_self_check.py); a graphics card rounds
 # more, as its convolutions in "float32" may have ten bits.
 TOLERANCE = {"float32": 0.02, "bfloat16": 0.1, "float16": 0.1}
 

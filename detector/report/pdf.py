@@ -29,6 +29,7 @@ from detector.prediction import Prediction
 from detector.report.letters import BOLD, PLAIN, Text, missing_letters, register_fonts
 from detector.report.regions import local, part_limitations, where
 from detector.report.results import percent
+from detector.report.told import told
 from detector.report.words import ENGLISH, Words
 
 MARGIN = 16 * mm
@@ -158,7 +159,7 @@ def _verdict(prediction: Prediction, words: Words) -> list[Flowable]:
         figure = say["probability"].format(probability=percent(prediction.probability))
         note = say["calibrated"].format(prevalence=percent(prediction.calibration.prevalence))
     else:
-        figure, note = say["no probability"], words.told(prediction.scope.reason)
+        figure, note = say["no probability"], told(prediction.scope.reason, words)
     cells = [
         [_paragraph(words.heading(prediction.decision), 15, white, bold=True),
          _paragraph(figure, 11, white, bold=True)],
@@ -223,11 +224,13 @@ def _notes(
             _paragraph(say["regions"].format(regions=regions), 7.5), Spacer(0, 1.5 * mm)
         ]
     if prediction.warnings:
-        warnings = say["file"].format(warnings=" ".join(map(words.told, prediction.warnings)))
+        said = " ".join(told(warning, words) for warning in prediction.warnings)
+        warnings = say["file"].format(warnings=said)
         blocks += [_paragraph(warnings, 7.5), Spacer(0, 1.5 * mm)]
     # The page shows all of them; here is room for the first.
     for sentence in part_limitations(prediction, metrics)[:1]:
-        blocks += [_paragraph(f"{words['weak']}. {sentence}", 7.5), Spacer(0, 1.5 * mm)]
+        weak = f"{words['weak']}. {told(sentence, words)}"
+        blocks += [_paragraph(weak, 7.5), Spacer(0, 1.5 * mm)]
     return [*blocks, _paragraph(say["limits"], 7.5), Spacer(0, 4 * mm)]
 
 

@@ -11,7 +11,6 @@ have yet is said in English. Strings of the programming interface (``Prediction.
 from __future__ import annotations
 
 import json
-import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,16 +33,6 @@ class Words(dict):
     def heading(self, decision: str) -> str:
         """How a person is told of a ``decision``."""
         return self["verdicts"][decision]["heading"]
-
-
-    def told(self, sentence: str) -> str:
-        """A reason or a warning of the reading; in English where it has no translation."""
-        for section in ("ood", "warnings"):
-            for key, english in ENGLISH[section].items():
-                pattern = re.escape(english).replace(r"\{word\}", "(?P<word>.+)")
-                if match := re.fullmatch(pattern, sentence):
-                    return self[section][key].format(**match.groupdict())
-        return sentence
 
 
 def _read(code: str) -> dict[str, Any]:

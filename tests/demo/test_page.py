@@ -231,10 +231,10 @@ def test_another_pre_test_probability_gives_another_post_test_one(page, films):
     drop(page, films[0])
     page.wait_for_selector("#post-test b")
     before = page.locator("#post-test b").inner_text()
-    page.locator("#pre-test input[type=number]").fill("95")
+    page.locator("#pre-test input[type=number]").fill("1")
     page.locator("#pre-test input[type=number]").press("Enter")
     page.wait_for_function(
-        "() => document.querySelector('#post-test').innerText.includes('probability of 95 %')"
+        "() => document.querySelector('#post-test').innerText.includes('probability of 1 %')"
     )
     assert page.locator("#post-test b").inner_text() != before
     page.locator("#formula button").click()

@@ -26,7 +26,7 @@ def test_beyond_the_cut_is_out_of_scope() -> None:
     outside = PLAIN.check(np.array([2.2]), FILM)
     assert inside.in_scope and inside.reason == "" and inside.score == pytest.approx(0.95)
     assert not outside.in_scope and outside.score == pytest.approx(1.05)
-    assert "limb films" in outside.reason
+    assert "limb radiographs" in outside.reason
 
 
 def test_blank_and_coloured_pictures_are_refused_at_any_place() -> None:

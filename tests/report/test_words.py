@@ -8,12 +8,7 @@ from typing import Any
 
 import pytest
 
-from detector.io.screenshot import NOT_FOUND
-from detector.model import ood
 from detector.model.calibration import Decision
-from detector.model.familiarity import UNFAMILIAR
-from detector.model.file_scope import NO_LIMB, NO_RADIOGRAPH
-from detector.prediction import GROWTH_PLATES, NOWHERE
 from detector.report.words import ENGLISH, FOLDER, LANGUAGES, words_in
 
 OTHERS = [code for code in LANGUAGES if code != "en"]
@@ -57,20 +52,3 @@ def test_a_language_is_known_by_its_tag_and_an_unknown_one_is_english():
     assert words_in("pt-BR").code == "pt" and words_in("zh_CN").code == "zh"
     assert words_in("xx").code == words_in("").code == "en"
     assert words_in("de")["title"] == ENGLISH["title"]
-
-
-@pytest.mark.parametrize("sentence", [
-    ood.BLANK, ood.IN_COLOUR, ood.UNLIKE, NO_RADIOGRAPH.format("CT"), NO_LIMB.format("CHEST"),
-    NOT_FOUND, UNFAMILIAR, GROWTH_PLATES, NOWHERE,
-])
-def test_what_the_model_says_is_told_in_every_language(sentence):
-    assert ENGLISH.told(sentence) == sentence
-    for code in OTHERS:
-        told = words_in(code).told(sentence)
-        assert told != sentence and "{" not in told
-        for word in ("CT", "CHEST"):
-            assert (word in told) == (word in sentence)
-
-
-def test_what_has_no_translation_is_told_in_english():
-    assert words_in("fr").told("It is a cat.") == "It is a cat."
