@@ -37,7 +37,7 @@ def sections(sources: Mapping[str, Figures], test_reads: int | None = None) -> I
         yield _sample_size(both)
         if test_reads is not None:
             times = "once" if test_reads == 1 else f"{test_reads} times"
-            yield f"The test split was read {times} for these weights."
+            yield f"The test split was read {times}, by these weights and those before them."
         yield (
             "What no figure here can show: patients are not known, so two films of one patient "
             "count as two, and age and sex cannot be told apart. The readers of the reference "

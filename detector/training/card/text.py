@@ -82,8 +82,8 @@ CLAIM_ITEMS = (
     ("Metrics, uncertainty, robustness, explainability (28–31)",
      "*Results*, *Robustness*, *Pointing*, *Saliency checks*"),
     ("External data (32)", "none: every source that was read here gave training films too, other "
-     "ones; a source left out of training, where that was measured, stands in *Sources that nobody "
-     "trained on*"),
+     "ones; a source left out of training, where that was measured, stands in *Familiar and "
+     "unfamiliar films*"),
     ("Flow of films, demographics (33–34)", "*Data*; demographics are not published with the data"),
     ("Performance on each partition (35)", "*Results* on one split; figures on train are not kept"),
     ("Precision, failure analysis (36–37)", "*Results*, *Limitations*"),
@@ -93,8 +93,8 @@ CLAIM_ITEMS = (
 )
 CLAIM_2024_ITEMS = (
     ("Terms: reference standard, internal and external testing", "all films tested are internal: "
-     "other films of the sources trained on; *Sources that nobody trained on* is the nearest to "
-     "external testing"),
+     "other films of the sources trained on; the sources left out in *Familiar and unfamiliar "
+     "films* are the nearest to external testing"),
     ("Data: sources, dates, eligibility, de-identification, missing data", "*Data*; the dates are "
      "not known"),
     ("Reference standard: definition, rationale, annotators, variability", "*Data*; variability "
