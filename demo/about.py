@@ -146,14 +146,15 @@ def about_tab(
         for name, value in facts.items()
     )
     with gr.Column(elem_classes="fd-about"):
-        box = html(figures_card(config.metrics, folder), elem_id="figures")
+        box = html(figures_card(config.metrics), elem_id="figures")
         tab.select(
             lambda reading, language: figures_card(
-                config.metrics, folder, part_shown(reading), words_in(language)
+                config.metrics, part_shown(reading), words_in(language)
             ),
             [reading, language], box, queue=False, show_progress="hidden",
             api_visibility="private",
         )  # fmt: skip
+        html(drawings(folder))
         for title, text in (("for", "what for"), ("probability", "how made")):
             html(tag("h2", title), js_on_load="fd.translate(element);")
             gr.Markdown(t(text))
@@ -181,17 +182,17 @@ def part_shown(reading: Reading | None) -> str:
 
 
 def figures_card(
-    metrics: Mapping[str, Any], folder: Path | None, part: str = "", words: Words = ENGLISH
+    metrics: Mapping[str, Any], part: str = "", words: Words = ENGLISH
 ) -> str:
     """The figures on test films, those of films of this ``part`` of the body first; the limits."""
     return (
         f'<div class="fd-card"><h2>{escape(words["page"]["figures"])}</h2>'
-        f"{figures(metrics, folder, part)}{weak_points(metrics, words)}</div>"
+        f"{figures(metrics, part)}{weak_points(metrics, words)}</div>"
     )
 
 
-def figures(metrics: Mapping[str, Any], folder: Path | None, part: str = "") -> str:
-    """Sensitivity, specificity and AUC on test films, with ROC and calibration where they are."""
+def figures(metrics: Mapping[str, Any], part: str = "") -> str:
+    """Sensitivity, specificity and AUC on test films, where they are."""
     try:
         test = metrics["test"]["fracatlas"]
         tables = [
@@ -201,13 +202,18 @@ def figures(metrics: Mapping[str, Any], folder: Path | None, part: str = "") -> 
         tables.append(_table(test, "All films: " if tables else ""))
     except (KeyError, TypeError):
         return ""
+    return f'<div lang="en">{"".join(tables)}</div>'
+
+
+def drawings(folder: Path | None) -> str:
+    """ROC curve and calibration, of the weights that bring them."""
     drawn = "".join(
         _drawing(folder / f"{name}.svg", alt) for name, alt in (
             ("roc", "ROC curve on the test films"),
             ("calibration", "Stated probability against the share of fractures found"),
         )
     ) if folder else ""  # fmt: skip
-    return f'<div lang="en">{"".join(tables)}<div class="fd-drawings">{drawn}</div></div>'
+    return f'<div class="fd-card fd-drawings" lang="en">{drawn}</div>' if drawn else ""
 
 
 def _groups_of(part: str) -> list[str]:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import cv2
-import gradio as gr
 import httpx
 import numpy as np
 import pytest
@@ -21,14 +20,6 @@ from starlette.routing import Route
 
 from demo import cards, examples
 from demo.__main__ import parse
-from demo.about import (
-    about_tab,
-    figures_card,
-    footer,
-    model_card,
-    model_facts,
-    part_shown,
-)
 from demo.predictive import of_a_hundred, post_test
 from demo.reading import ABSENT, PRESENT, UNSURE, Reading, agreement
 from demo.server import BUSY, Guard
@@ -36,7 +27,7 @@ from demo.source import Source, distinct_names, given_name, source_of
 from demo.study import View, study_card, study_decision
 from demo.view import shrink, viewer_message
 from demo.worklist import UNREAD, make_row, sorted_rows, summary, table, to_csv, to_json
-from detector import FractureDetector, Prediction, RadiographError, Region, ScopeCheck
+from detector import Prediction, RadiographError, Region, ScopeCheck
 from detector.explain.heatmap import Heat
 from detector.explain.overlay import colour_table
 from detector.io.radiograph import load_radiograph
@@ -460,50 +451,6 @@ def test_eight_test_films_with_attribution_become_examples(fracatlas, tmp_path):
 def test_a_folder_that_is_not_fracatlas_is_refused_with_a_sentence(tmp_path, capsys):
     assert examples.main(["--from", str(tmp_path)]) == 2
     assert "No examples were made" in capsys.readouterr().err
-
-
-def test_the_model_describes_itself_in_json(detector):
-    facts = model_facts(detector)
-    assert json.loads(json.dumps(facts)) == facts
-    assert facts["sha256"] == detector.model.digest and facts["operating_points"]["rule_in"] > 0
-
-
-def test_the_page_and_the_api_say_in_what_the_network_runs(detector):
-    torch = FractureDetector(detector.model, "torch")
-    with gr.Blocks() as page, gr.Tab() as tab:
-        about_tab(torch, None, tab, gr.State(), gr.Textbox())
-    said = words("".join(str(getattr(b, "value", "")) for b in page.blocks.values()))
-    assert "runs in torch, float32" in said and "runs in torch, float32" in footer(torch)
-    assert model_facts(torch)["engine"] == {"name": "torch", "precision": "float32"}
-
-
-def test_about_begins_with_the_figures_of_films_like_the_open_one(detector):
-    metrics = detector.config.metrics
-    leg = metrics["test"]["fracatlas"]["subgroups"]["leg"]["films"]
-    shown = words(figures_card(metrics, None, "knee"))
-    first = shown.index(f"Films like the one that is open (leg): {leg} test films")
-    assert first < shown.index("All films: ")
-    for part in ("", "elbow"):  # not named, or without figures
-        assert "like the one" not in figures_card(metrics, None, part)
-        assert "AUC" in figures_card(metrics, None, part)
-    assert "Kennzahlen" in figures_card(metrics, None, "", words_in("de"))
-
-
-def test_about_takes_the_part_from_a_film_whose_result_is_told():
-    told = Reading(reading_of(anatomy=Anatomy("knee", 0.9)), SOURCE)
-    assert part_shown(told) == "knee" and part_shown(replace(told, revealed=False)) == ""
-    assert part_shown(None) == "" == part_shown(Reading(reading_of(), SOURCE))
-
-
-def test_the_model_card_shows_its_own_pictures_and_no_other_file(tmp_path):
-    cv2.imwrite(str(tmp_path / "roc.png"), np.zeros((2, 2), np.uint8))
-    card = "---\ntags: [x]\n---\n# Card\n![ROC](roc.png) ![secret](../secret.png)"
-    (tmp_path / "README.md").write_text(card)
-    cv2.imwrite(str(tmp_path.parent / "secret.png"), np.zeros((2, 2), np.uint8))
-    text = model_card(tmp_path)
-    assert text.startswith("# Card") and "![ROC](data:image/png;base64," in text
-    assert text.endswith(" secret") and "tags" not in text
-    assert model_card(tmp_path / "none") == "" and model_card(None) == ""
 
 
 def test_the_command_line(monkeypatch, capsys):

@@ -8,6 +8,8 @@ from enum import Enum
 import cv2
 import numpy as np
 
+from detector.model.letterbox import MOST_ENLARGED
+
 _SHIFT = 4  # fractional bits of the polygon rasteriser
 
 
@@ -94,7 +96,6 @@ _CLOSE = (1.2, 2.6)
 _ZOOM = {
     View.RANDOM: (0.8, 1.9), View.FULL: (0.75, 1.0), View.NEGATIVE: _CLOSE, View.LESION: _CLOSE,
 }
-_SHARP = 1.2  # canvas pixels per film pixel: more shows nothing but blur
 
 
 def zoom_range(view: View, fit: float) -> tuple[float, float]:
@@ -106,7 +107,7 @@ def zoom_range(view: View, fit: float) -> tuple[float, float]:
     low, high = (fit * z for z in _ZOOM[view])
     if view in (View.NEGATIVE, View.LESION):
         high = max(high, 1.0)
-    high = min(high, _SHARP * max(1.0, fit))
+    high = min(high, MOST_ENLARGED * max(1.0, fit))
     return min(low, 0.8 * high), high
 
 
