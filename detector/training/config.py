@@ -71,10 +71,10 @@ class TrainConfig:
         choices=("auto", "bf16", "float32"))
     workers: int = _option(1, "loader processes")
 
-    epochs: int = _option(24, "passes over the data")
+    epochs: int = _option(40, "passes over the data")
     batch: int = _option(16, "films a step, over all processes")
     sizes: tuple[int, ...] = _option(
-        (320, 320, 384, 448, 448, 544), "longest side of the canvas in pixels, each for an equal "
+        (320, 320, 384, 448, 448, 512), "longest side of the canvas in pixels, each for an equal "
         "part of the epochs", nargs="+", type=int)
     input_scale: float = _option(
         1.0, "input size in use over the last of the sizes, rounded to 32 pixels")
@@ -87,7 +87,7 @@ class TrainConfig:
     lesion_crop_fraction: float = _option(0.4, "of the fractured films shown as close-ups")
     pair_fraction: float = _option(0.25, "of the samples that show two films")
     fractured_fraction: float = _option(
-        0.36, "of each source's samples, filled up with fractures drawn on normal films")
+        0.2, "of each source's samples, filled up with fractures drawn on normal films")
     mimic_fraction: float = _option(0.12, "of the other normal films that show a drawn mimic")
     drawn_label_weight: float = _option(0.5, "of a drawn fracture's label, against an outlined one")
 

@@ -10,6 +10,7 @@ from detector import errors
 from detector.io.limits import Limits
 from detector.io.radiograph import load_radiograph
 from tests.support import odd_films as odd
+from tests.support.pixels import close
 
 GREY, DEEP = odd.grey(), odd.DEEP
 OPAQUE = np.full((64, 48, 1), 65535, np.uint16)
@@ -19,10 +20,6 @@ COLOURS = np.repeat(DEEP[..., None], 3, axis=2)
 def png16(values: np.ndarray, colour_type: int) -> bytes:
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     return odd.png(values.shape[1], values.shape[0], rows, 16, colour_type)
-
-
-def close(pixels: np.ndarray, wanted: np.ndarray, tolerance: float = 1e-6) -> None:
-    np.testing.assert_allclose(pixels, wanted, atol=tolerance)
 
 
 DEEP_COLOUR = {

@@ -23,14 +23,11 @@ from detector import errors
 from detector.io.limits import Limits
 from detector.io.radiograph import Radiograph, load_radiograph, recognise
 from tests.support import odd_films as odd
+from tests.support.pixels import close
 
 ROOT = Path(__file__).resolve().parents[2]
 GREY = odd.grey()
 FULL = GREY / np.float32(255)
-
-
-def close(pixels: np.ndarray, wanted: np.ndarray, tolerance: float = 1e-6) -> None:
-    np.testing.assert_allclose(pixels, wanted, atol=tolerance)
 
 
 # What is read

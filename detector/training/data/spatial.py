@@ -101,13 +101,13 @@ _ZOOM = {
 def zoom_range(view: View, fit: float) -> tuple[float, float]:
     """Canvas pixels per film pixel that a view may have, if ``fit`` makes the film fit the canvas.
 
-    A close look at a large film goes on to its own pixels; a small film is not enlarged much beyond
-    its own pixels, or beyond what makes it fit.
+    A close look at a large film goes on to its own pixels; no film is enlarged beyond what it is
+    when it is read.
     """
     low, high = (fit * z for z in _ZOOM[view])
     if view in (View.NEGATIVE, View.LESION):
         high = max(high, 1.0)
-    high = min(high, MOST_ENLARGED * max(1.0, fit))
+    high = min(high, MOST_ENLARGED)
     return min(low, 0.8 * high), high
 
 

@@ -107,7 +107,8 @@ def test_a_source_does_not_tell_the_label() -> None:
     mixed = films(150, "mixed")
     only = [f for f in films(480, "fractured") + films(480, "normal")
             if f.record.fractured == (f.record.source == "fractured")]
-    config = replace(CONFIG, negatives_per_epoch=75, normals_per_epoch=120, negative_crops=30)
+    config = replace(CONFIG, negatives_per_epoch=75, normals_per_epoch=120, negative_crops=30,
+                     fractured_fraction=0.36)
     pool = [*mixed, *only]
     counts: dict[str, Counter] = {}
     for sample in plan_epoch(pool, config, 0):

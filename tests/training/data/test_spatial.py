@@ -127,8 +127,8 @@ def test_a_close_look_shows_a_large_films_own_pixels_and_enlarges_no_small_film(
         assert low == pytest.approx(0.3) and high == pytest.approx(1.0)
         low, high = zoom_range(view, fit=1.0)  # as large as the canvas
         assert high == pytest.approx(1.2) and low < high
-        low, high = zoom_range(view, fit=2.0)  # half as large: enlarged to fit, and little more
-        assert high == pytest.approx(2.4) and low < high
+        low, high = zoom_range(view, fit=2.0)  # half as large: no further than when it is read
+        assert high == pytest.approx(1.2) and low < high
     assert zoom_range(View.RANDOM, 0.25) == pytest.approx((0.2, 0.475))
 
 
