@@ -48,6 +48,7 @@ class RuleDetector:
             decision=CALIBRATION.decide(probability, in_scope),
             calibration=CALIBRATION,
             heatmap=radiograph.pixels,
+            regions=("the brightest spot",) if probability >= CALIBRATION.rule_out else (),
             scope=ScopeCheck(in_scope, 0.5 if in_scope else 2.0),
         )
 

@@ -56,6 +56,7 @@ def sections(metrics: Figures) -> Iterator[str]:
     yield from _calibration(sources, figures)
     yield from clinical.sections(sources, metrics.get("test_reads"))
     yield from _pointing(sources)
+    yield from _marks(sources)
     yield from saliency.sections(figures)
     yield from _cross_validated(metrics)
     yield from _unseen(metrics)
@@ -186,6 +187,23 @@ def _pointing(sources: Mapping[str, Figures]) -> Iterator[str]:
                "grown by 15/454 of the film's longest side (pointing game, Zhang et al. 2018), and "
                "in the box itself (strict).")
         yield "\n".join(table(["films", "boxed films", "pointing", "strict pointing"], rows))
+
+
+def _marks(sources: Mapping[str, Figures]) -> Iterator[str]:
+    groups = {
+        source_name(name) + (f", {part}" if part else ""): g["marks_on_normal"]
+        for name, f in sources.items()
+        for part, g in {"": f, **f.get("subgroups", {})}.items()
+        if "marks_on_normal" in g
+    }
+    if groups:
+        yield "### Marks on normal films"
+        yield ("Regions that are shown on films without a fracture: on joints, growth plates and "
+               "whatever else looks like one.")
+        rows = [[name, g["films"], percents(g["marked"]), number(g["per_film"])]
+                for name, g in groups.items()]
+        yield "\n".join(table(
+            ["films", "normal films", "with a region", "regions per film"], rows))
 
 
 def _cross_validated(metrics: Figures) -> Iterator[str]:

@@ -34,7 +34,8 @@ class FilmPrediction:
 
     ``logit``: before calibration. ``hit``, ``strict``: pointing game with and without tolerance on
     the heatmap at film resolution; None on a film without boxes. ``box_fraction``: the part of the
-    film's area that its largest box covers, 0 without boxes.
+    film's area that its largest box covers, 0 without boxes. ``marks``: number of regions that are
+    shown.
     """
 
     record: FilmRecord
@@ -45,6 +46,7 @@ class FilmPrediction:
     hit: bool | None = None
     strict: bool | None = None
     box_fraction: float = 0.0
+    marks: int = 0
 
     @property
     def source(self) -> str:
@@ -77,6 +79,7 @@ def predict_record(detector: FractureDetector, record: FilmRecord) -> FilmPredic
         hit=hit,
         strict=strict,
         box_fraction=box_fraction,
+        marks=len(prediction.regions),
     )
 
 

@@ -61,6 +61,14 @@ def summarise(
         probabilities = np.array([r.probability for r in predictions])
         figures["auc"] = auc_estimate(labels, probabilities, _clusters(predictions))
     located = [r for r in predictions if r.hit is not None]
+    normal = [r for r in predictions if not r.record.fractured]
+    if normal:
+        clusters = _clusters(normal)
+        figures["marks_on_normal"] = {
+            "films": len(normal),
+            "marked": proportion([r.marks > 0 for r in normal], clusters),
+            "per_film": mean(np.array([r.marks for r in normal]), clusters),
+        }
     if located:
         clusters = _clusters(located)
         count = {"films": len(located)}

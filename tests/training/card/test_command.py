@@ -89,6 +89,7 @@ def test_the_shipped_results_table_is_that_of_the_shipped_config():
     ("fracatlas", "subgroups", "without hardware", "auc"),
     ("fracatlas", "calibration", "ece_after"),
     ("fracatlas", "pointing_strict"),
+    ("fracatlas", "marks_on_normal", "marked"),
     ("wrist", "auc"),
     ("all", "calibration", "brier_before"),
     ("robustness", "changes", "inverted", "decision_changed"),
@@ -112,9 +113,9 @@ def test_the_card_holds_every_section(weights):
     headings = re.findall(r"^##+ (.*)$", text, re.MULTILINE)
     for heading in (
         "Intended use", "What it says", "Results", "Operating points",
-        "Subgroups of FracAtlas films", "Calibration", "Pointing", "Limitations", "Robustness",
-        "Scope", "Data", "Leakage", "Training", "Caveats", "Reporting checklists", "Licence",
-        "Citation",
+        "Subgroups of FracAtlas films", "Calibration", "Pointing", "Marks on normal films",
+        "Limitations", "Robustness", "Scope", "Data", "Leakage", "Training", "Caveats",
+        "Reporting checklists", "Licence", "Citation",
     ):
         assert heading in headings
     assert "f5.png" in text and "i8.png" in text  # failures, in words

@@ -79,6 +79,10 @@ def test_figures_of_a_source_by_hand(predictions):
     assert decided["proportion"]["value"] == pytest.approx(12 / 15)
     assert decided["error"]["value"] == pytest.approx(2 / 12, abs=1e-4)
 
+    marks = figures["marks_on_normal"]
+    assert (marks["films"], marks["per_film"]["value"]) == (9, pytest.approx(3 / 9, abs=1e-4))
+    assert marks["marked"]["value"] == pytest.approx(3 / 9, abs=1e-4)
+
     assert figures["pointing"]["value"] == figures["pointing_strict"]["value"]
     assert figures["pointing"]["value"] == pytest.approx(4 / 6, abs=1e-4)
     assert figures["pointing"]["films"] == 6
