@@ -25,6 +25,9 @@ from detector.training.data.spatial import View, random_warp, warp_film
 # Training films of each source. In proportion to their number, the largest source would be what a
 # film looks like, and films of the others would be refused.
 _FILMS = 300
+_VIEWS = (View.RANDOM, View.NEGATIVE, View.FULL)
+_SIZES = (0.4, 1.0)  # longest side of a part, of the network's
+_ASPECTS = (0.7, 1.0)
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class OodData:
     """Embeddings of training films and of the images that they are told from.
 
     ``whole`` (N, E): the films of ``records`` as the detector sees them. ``parts`` (N, E): each
-    film once more as training shows it, cropped and in another appearance, since users crop and
-    export as they like. ``others`` (M, E): views of the reference images. ``images`` (M,): the
+    film once more, cropped, smaller and in another appearance, since users crop and export as they
+    like. ``others`` (M, E): views of the reference images. ``images`` (M,): the
     number of the image that each view is of.
     """
 
@@ -89,19 +92,25 @@ def embed(engine: Engine, pixels: np.ndarray, size: int) -> np.ndarray:
 
 
 def film_parts(records: Sequence[FilmRecord], config: TrainConfig) -> Iterator[np.ndarray]:
-    """A part of each film, float32 in [0, 1], with the appearance of another film of its source."""
+    """A part of each film, float32 in [0, 1], as large or as small as pictures come, with the
+    appearance of another film of any source: what a film of an unknown source may look like."""
     size = config.input_size
     by_source: dict[str, list[FilmRecord]] = defaultdict(list)
     for record in records:
         by_source[record.source].append(record)
+    sources = list(by_source.values())
     for index, record in enumerate(records):
         rng = np.random.default_rng((config.seed, index))
-        film = read_film(record, size)
-        others = by_source[record.source]
+        film = read_film(record, 2 * size)
+        others = sources[int(rng.integers(len(sources)))]
         reference = read_film(others[int(rng.integers(len(others)))], size).pixels
-        canvas = config.canvas(config.epochs - 1)
+        longest = size * rng.uniform(*_SIZES)
+        canvas = round(longest), round(longest * rng.uniform(*_ASPECTS))
         if film.pixels.shape[1] > film.pixels.shape[0]:
             canvas = canvas[::-1]
-        matrix = random_warp(rng, film.pixels.shape, canvas, film.outlines, View.RANDOM)
+        view = _VIEWS[int(rng.integers(len(_VIEWS)))]
+        matrix = random_warp(
+            rng, film.pixels.shape, canvas, film.outlines, view, film.bone_points
+        )
         part = random_appearance(rng, warp_film(film.pixels, matrix, canvas), reference)
         yield part.astype(np.float32) / 255

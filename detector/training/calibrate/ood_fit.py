@@ -21,7 +21,7 @@ def fit_ood(
     at_home: np.ndarray,
     held_out: np.ndarray,
     accept: float = 0.99,
-    refuse: float = 0.995,
+    refuse: float = 0.98,
 ) -> OodModel:
     """The direction that tells films from other pictures, and the cut on it.
 
