@@ -173,7 +173,8 @@ def train(config: TrainConfig, runs: Path, resume: Path | None) -> None:
     provenance = {
         "data": [folder.name for folder in config.data] or ["phantoms"],
         "init": saved.get("init") or started_from(config.init, real),
-        "commit": git_commit(), "precision": config.precision, **data.provenance,
+        "commit": saved.get("commit") or git_commit(), "precision": config.precision,
+        **data.provenance,
     }
     run.start(config, provenance)
     say(f"run folder {run.folder}; {config.precision} on {accelerator.device}")

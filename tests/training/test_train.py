@@ -178,7 +178,11 @@ def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(
         with pytest.raises(Killed):
             train.main([*TINY, "--runs", str(tmp_path)])
     run = only_run(tmp_path)
-    assert train.main(["--resume", str(run), "--workers", "0"]) == 0
+    began = read_run(run)[1]["commit"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "git_commit", lambda: "another")
+        assert train.main(["--resume", str(run), "--workers", "0"]) == 0
+    assert read_run(run)[1]["commit"] == began
     assert_same_end(run, trained)
 
 

@@ -190,6 +190,7 @@ def _pointing(sources: Mapping[str, Figures]) -> Iterator[str]:
 
 
 def _marks(sources: Mapping[str, Figures]) -> Iterator[str]:
+    """By source and by subgroup, so by part of the body too."""
     groups = {
         source_name(name) + (f", {part}" if part else ""): g["marks_on_normal"]
         for name, f in sources.items()

@@ -60,7 +60,6 @@ def summarise(
     if ranked and 0 < labels.sum() < len(labels):
         probabilities = np.array([r.probability for r in predictions])
         figures["auc"] = auc_estimate(labels, probabilities, _clusters(predictions))
-    located = [r for r in predictions if r.hit is not None]
     normal = [r for r in predictions if not r.record.fractured]
     if normal:
         clusters = _clusters(normal)
@@ -69,6 +68,7 @@ def summarise(
             "marked": proportion([r.marks > 0 for r in normal], clusters),
             "per_film": mean(np.array([r.marks for r in normal]), clusters),
         }
+    located = [r for r in predictions if r.hit is not None]
     if located:
         clusters = _clusters(located)
         count = {"films": len(located)}
