@@ -95,8 +95,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="leave-out-") as folder:
             figures[source.name] = leave_out(index, arguments, Path(folder))
         print(source.name, json.dumps(figures[source.name]), flush=True)
-    if arguments.write:
-        keep_metrics(arguments.write, {"leave_one_source_out": figures})
+        if arguments.write:  # after each, as each takes long
+            keep_metrics(arguments.write, {"leave_one_source_out": figures})
 
 
 if __name__ == "__main__":
