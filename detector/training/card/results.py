@@ -246,7 +246,8 @@ def _unseen(metrics: Figures) -> Iterator[str]:
         yield ("Leave one source out (`benchmarks/leave_one_source_out.py`): the recipe in short "
                f"({recipe}) trained on the other sources, read on the one left out (train and val, "
                "no test film), at the threshold that is balanced on val of the others. These are "
-               "not the shipped weights, which were trained on all sources.")
+               "not the shipped weights, which were trained on all sources and longer: the rows "
+               "of the others show what the short recipe costs where it has seen the source.")
         yield "\n".join(table(
             ["", "films", "number", "fractured", *columns], rows
         ))
