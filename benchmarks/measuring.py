@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import platform
-import resource
 import statistics
 import sys
 import time
@@ -96,11 +95,6 @@ def spread(values: Sequence[float], scale: float = 1.0, digits: int = 1) -> str:
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> str:
     """How many times faster, from the pairs of each round."""
     return spread([a / b for a, b in zip(slow, fast, strict=True)], digits=2)
-
-
-def peak_memory() -> float:
-    """The largest resident size of this process so far, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def use_threads(count: int | None) -> int:

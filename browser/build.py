@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from browser.export import onnx_bytes
+from browser.serve import HEADERS
 from browser.settings import PAGE_WORDS, settings
 from demo.examples import draw_examples
 from demo.viewer import viewer_asset, viewer_script
@@ -195,7 +196,8 @@ def _write_front(out: Path, digest: str) -> None:
     (out / "app.webmanifest").write_text(json.dumps(manifest, indent=1) + "\n")
     kept = sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file())
     front = hashlib.sha256((out / "index.html").read_bytes()).hexdigest()[:8]
-    about = {"version": f"{digest}-{front}", "files": ["./", *kept], "policy": POLICY}
+    headers = {**HEADERS, "Content-Security-Policy": POLICY}
+    about = {"version": f"{digest}-{front}", "files": ["./", *kept], "headers": headers}
     script = (HERE / "page" / "sw.js").read_text(encoding="utf-8")
     (out / "sw.js").write_text(f"const KEPT = {json.dumps(about)};\n{script}", encoding="utf-8")
 

@@ -1,15 +1,9 @@
 // Keeps the page, so that it opens and reads without a network. A version is kept whole or not at
 // all; a new one takes over when the last tab of the old one is closed, and never mixes with it.
 
-const { version: VERSION, files: FILES, policy: POLICY } = KEPT;
+const { version: VERSION, files: FILES, headers: HEADERS } = KEPT;
 const PREFIX = 'fracture-';
 const CACHE = PREFIX + VERSION;
-const HEADERS = {
-  'Cross-Origin-Opener-Policy': 'same-origin',
-  'Cross-Origin-Embedder-Policy': 'require-corp',
-  'Cross-Origin-Resource-Policy': 'cross-origin',
-  'Content-Security-Policy': POLICY,
-};
 
 self.addEventListener('install', (event) => {
   event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(FILES)));
