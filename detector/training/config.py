@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 # About a minute on two cores, from random weights.
-ON_PHANTOMS = {"epochs": 4, "batch": 8, "sizes": (128,), "drop_path": 0.0, "backbone_lr": 1e-3}
+ON_PHANTOMS = {"epochs": 4, "batch": 8, "sizes": (128,), "input_scale": 1.0, "drop_path": 0.0,
+               "backbone_lr": 1e-3}
 
 
 def _option(default: Any, help: str, **settings: Any) -> Any:
@@ -71,13 +72,13 @@ class TrainConfig:
         choices=("auto", "bf16", "float32"))
     workers: int = _option(1, "loader processes")
 
-    epochs: int = _option(40, "passes over the data")
+    epochs: int = _option(80, "passes over the data")
     batch: int = _option(16, "films a step, over all processes")
     sizes: tuple[int, ...] = _option(
-        (320, 320, 384, 448, 448, 512), "longest side of the canvas in pixels, each for an equal "
+        (320, 320, 320, 384, 448, 448), "longest side of the canvas in pixels, each for an equal "
         "part of the epochs", nargs="+", type=int)
     input_scale: float = _option(
-        1.0, "input size in use over the last of the sizes, rounded to 32 pixels")
+        1.142857, "input size in use over the last of the sizes, rounded to 32 pixels")
     negatives_per_epoch: int = _option(
         1400, "normal films an epoch from each large source that has fractured ones")
     normals_per_epoch: int = _option(

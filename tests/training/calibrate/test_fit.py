@@ -12,6 +12,7 @@ from detector.training.calibrate.fit import fit_calibration
 from detector.training.calibrate.ood_fit import fit_ood
 from detector.training.calibrate.operating_points import conformal_rule_in, conformal_rule_out
 from detector.training.calibrate.platt_scaling import fit_logistic
+from detector.training.calibrate.region_extent import fit_extent
 
 
 def test_platt_recovers_a_known_scale_and_bias() -> None:
@@ -127,6 +128,22 @@ def test_the_extent_follows_the_boxes() -> None:
         box[:, :2] += box[:, 2:] / 4  # half as wide and high, around the same place
         box[:, 2:] /= 2
     assert fit_calibration(**val).extent < usual
+
+
+def test_a_region_reaches_no_further_than_it_has_to() -> None:
+    """An extent that fits hardly better than a smaller one is not taken."""
+    rows, cols = np.mgrid[:8, :8] - 3.4
+    evidence = np.full((32, 24), -9, np.float32) + 0.1 * np.arange(32, dtype=np.float32)[:, None]
+    evidence[8:16, 8:16] = 3 - 0.002 * (rows**2 + cols**2)  # region from 1.5 on, wider from 3 on
+    letterbox = Letterbox.fit(256, 192, 256)
+    narrow, wide = np.array([[68.0, 68, 56, 56]]), np.array([[66.0, 66, 60, 60]])
+
+    def extent(*boxes: np.ndarray) -> float:
+        return fit_extent([evidence] * len(boxes), [letterbox] * len(boxes), boxes)
+
+    assert extent(wide, wide) == 3
+    assert extent(narrow, narrow, wide, wide, wide) == 1.5  # 3 fits three of five, by a little
+    assert extent(np.zeros((0, 4))) == 1
 
 
 def test_few_films_rule_nothing_out() -> None:
