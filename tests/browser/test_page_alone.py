@@ -404,7 +404,7 @@ def test_on_a_phone_the_film_comes_after_the_headline(page: Page, films: dict[st
         page.locator(f"#film {part}").bounding_box()["y"]
         for part in (".fd-banner", ".fv-stage", ".fd-body")
     ]
-    assert tops == sorted(tops) and tops[1] < 844 / 2
+    assert tops == sorted(tops) and tops[1] < 0.6 * 844  # a headline may have four lines
 
 
 def test_the_build_holds_its_licences_and_names_no_other_host(built_page: Path):

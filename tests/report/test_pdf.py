@@ -41,7 +41,7 @@ def prediction(detector):
     reading = detector.predict(random_phantom(0, fractured=True).pixels)
     return replace(
         reading, probability=0.934, decision=calibration.Decision.FRACTURE_LIKELY,
-        scope=ScopeCheck(True, 0.5),
+        scope=ScopeCheck(True, 0.5), anatomy=None, familiarity=None,
         regions=(Region(180, 300, 60, 40, 0.91), Region(20, 30, 50, 50, 0.4)),
         model={"version": "1.2.3", "sha256": "0123456789ab"},
     )  # fmt: skip
