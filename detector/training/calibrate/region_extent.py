@@ -13,7 +13,7 @@ from detector.training.calibrate.platt_scaling import PROVISIONAL
 from detector.training.evaluation.froc import overlap
 
 _EXTENTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0)
-_WITHOUT_BOXES = 1.0
+_WITHOUT_BOXES = 1.0  # the extent where no film has a box to choose it by
 
 
 def fit_extent(
